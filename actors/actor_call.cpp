@@ -1,0 +1,84 @@
+#include <random>
+#include <stdexcept>
+#include <string>
+
+#include <troupe/detail/stored_options.hpp>
+#include <troupe/error.hpp>
+
+#include "actors/actor_core.hpp"
+#include "actors/actor_engine.hpp"
+#include "core/pinned.hpp"
+#include "core/retry_state.hpp"
+
+namespace troupe::detail {
+
+actor_call::~actor_call() {
+  // A creation's reference is given back when it retires: its object outlives the actor.
+  if (target_ != nullptr && !creates_) target_->release_reference();
+}
+
+void actor_call::dispatch() noexcept { target_->dispatch(*this); }
+
+void actor_call::assist() noexcept {}
+
+bool actor_call::cancel(bool force, bool recursive) {
+  if (force && !ready()) {
+    throw std::invalid_argument("cancel: force is not for calls of actors ('" +
+                                std::string(name()) + "'); use kill on the actor");
+  }
+  return invocation::cancel(force, recursive);
+}
+
+void actor_call::start_deadline(std::chrono::nanoseconds timeout) {
+  deadline_timer_ = target_->engine().runtime().the_timers->call_after(
+      timeout, [self = core::pinned<actor_call>(*this)] { self->expire(); });
+}
+
+bool actor_call::retry(const failure_ptr& why) noexcept {
+  if (stored() == nullptr || creates_) return false;
+  const options& o = stored()->get();
+  if (!o.retry_exceptions || stop_requested() || !keeps_arguments()) return false;
+  if (is_exception<task_cancelled_error>(why->thrown)) return false;
+  if (!o.retry_exceptions.matches(why->thrown)) return false;
+  thread_local std::minstd_rand random{std::random_device{}()};
+  core::retry_state state({.max_retries = o.max_task_retries,
+                           .delay = o.retry_delay,
+                           .max_delay = o.retry_max_delay,
+                           .jitter = o.retry_jitter});
+  std::optional<std::chrono::milliseconds> wait;
+  for (int i = 0; i <= attempt(); ++i) {
+    wait = state.next(std::generate_canonical<double, 32>(random));
+    if (!wait) return false;
+  }
+  start_over();
+  if (wait->count() == 0) {
+    target_->stop_showing(*this);
+    target_->run_again(*this);
+    return true;
+  }
+  set_state(run_state::suspended);
+  target_->put_aside(*this);
+  retry_timer_.store(target_->engine().runtime().the_timers->call_after(
+      *wait, [self = core::pinned<actor_call>(*this)] {
+        self->retry_timer_.store(0);
+        self->dispatch();
+      }));
+  return true;
+}
+
+void actor_call::stopped(bool) noexcept {
+  const std::uint64_t timer = retry_timer_.exchange(0);
+  if (timer != 0 && target_->engine().runtime().the_timers->cancel(timer)) dispatch();
+}
+
+void actor_call::ended() noexcept {
+  if (creates_) return;
+  if (deadline_timer_ != 0) target_->engine().runtime().the_timers->cancel(deadline_timer_);
+  target_->call_ended();
+}
+
+void actor_call::put_aside() noexcept { target_->put_aside(*this); }
+
+void actor_call::take_up() noexcept { target_->take_back(*this); }
+
+}  // namespace troupe::detail

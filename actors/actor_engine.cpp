@@ -1,0 +1,197 @@
+#include "actors/actor_engine.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include <troupe/error.hpp>
+
+#include "core/node_name.hpp"
+#include "core/placement.hpp"
+
+namespace troupe::actors {
+
+using detail::actor_core;
+using detail::actor_core_ptr;
+
+namespace {
+
+std::string quoted(std::string_view in_namespace, std::string_view name) {
+  std::string text = "'" + std::string(name) + "'";
+  if (!in_namespace.empty()) text += " in namespace '" + std::string(in_namespace) + "'";
+  return text;
+}
+
+}  // namespace
+
+actor_core_ptr actor_engine::create(const detail::class_info& info, detail::actor_call* creation,
+                                    detail::options_ptr options, bool& taken) {
+  const troupe::options defaults;
+  const detail::options_ptr kept = options;  // its texts are used below
+  const troupe::options& o = kept ? kept->get() : defaults;
+  if (o.max_restarts != 0 && !creation->info().repeatable) {
+    throw std::invalid_argument("actor " + std::string(info.name) +
+                                ": max_restarts needs constructor arguments that can be copied");
+  }
+  const core::resource_set demand = core::make_demand(
+      o.num_cpus, 0.0, o.num_gpus, o.memory, {o.resources.begin(), o.resources.size()});
+  core::check_placement(o, info.name, core::node_name(), runtime_.settings.labels);
+  if (const auto missing = ledger().never_fits(demand)) {
+    throw placement_error("actor " + std::string(info.name) + " can never start: it " + *missing);
+  }
+  if (!o.name.empty() && o.get_if_exists) {
+    const std::string in = o.in_namespace.empty() ? runtime_.settings.job_namespace
+                                                  : std::string(o.in_namespace);
+    const std::lock_guard guard(mutex_);
+    if (actor_core_ptr found = existing(in, o.name, info)) {
+      taken = true;
+      const auto unused = detail::object_ptr::adopt(creation);
+      creation->unpin();
+      return found;
+    }
+  }
+  taken = true;
+  actor_core* const actor = actor_core::make(*this, info, creation, std::move(options));
+  actor_core_ptr handle = actor_core_ptr::adopt(actor);
+  if (!demand.empty()) {
+    actor->gate_.store(2);
+    actor->extras().resources = std::make_unique<resource_gate>(*actor, ledger().intern(demand));
+  }
+  actor->prepare_creation();
+  try {
+    const std::lock_guard guard(mutex_);
+    if (!o.name.empty()) {
+      const std::string in = actor->in_namespace();
+      if (o.get_if_exists) {
+        if (actor_core_ptr found = existing(in, o.name, info)) {
+          actor->discard();
+          return found;
+        }
+      }
+      if (const auto holder = registry_.find(in, o.name)) {
+        actor_core* const other = named_.at(*holder);
+        if (other->life() != actor_core::phase::dead) {
+          throw actor_name_error("the name " + quoted(in, o.name) + " is taken by actor " +
+                                 other->full_name() +
+                                 ": choose another one, or use get_if_exists");
+        }
+        registry_.remove(in, o.name, *holder);
+        named_.erase(*holder);
+      }
+      registry_.add(in, o.name, actor->id());
+      named_.emplace(actor->id(), actor);
+    }
+    actor->next_ = first_;
+    if (first_ != nullptr) first_->previous_ = actor;
+    first_ = actor;
+    live_.fetch_add(1, std::memory_order_relaxed);
+  } catch (...) {
+    actor->discard();
+    throw;
+  }
+  actor->start();
+  return handle;
+}
+
+/// The living actor of that name, with a handle; null when there is none. Requires the lock.
+actor_core_ptr actor_engine::existing(std::string_view in_namespace, std::string_view name,
+                                      const detail::class_info& info) {
+  const auto id = registry_.find(in_namespace, name);
+  if (!id) return {};
+  actor_core* const actor = named_.at(*id);
+  if (!actor->try_add_handle()) return {};
+  actor_core_ptr handle = actor_core_ptr::adopt(actor);
+  if (*actor->info().type != *info.type) {
+    throw actor_name_error("the actor " + quoted(in_namespace, name) + " is a " +
+                           std::string(actor->info().name) + ", not a " + std::string(info.name));
+  }
+  return handle;
+}
+
+actor_core_ptr actor_engine::find(std::string_view name, std::string_view in_namespace,
+                                  const detail::class_info& info) {
+  const std::string in =
+      in_namespace.empty() ? runtime_.settings.job_namespace : std::string(in_namespace);
+  const std::lock_guard guard(mutex_);
+  if (actor_core_ptr found = existing(in, name, info)) return found;
+  throw actor_name_error("there is no actor " + quoted(in, name) +
+                         "; see troupe::list_actors() for those that live");
+}
+
+void actor_engine::remove(actor_core& actor) noexcept {
+  const std::lock_guard guard(mutex_);
+  if (!actor.given().name.empty() &&
+      registry_.remove(actor.in_namespace(), actor.given().name, actor.id())) {
+    named_.erase(actor.id());
+  }
+  (actor.previous_ != nullptr ? actor.previous_->next_ : first_) = actor.next_;
+  if (actor.next_ != nullptr) actor.next_->previous_ = actor.previous_;
+  live_.fetch_sub(1, std::memory_order_relaxed);
+  actor_is_idle();
+}
+
+std::vector<actor_summary> actor_engine::list() {
+  std::vector<actor_summary> all;
+  {
+    const std::lock_guard guard(mutex_);
+    for (actor_core* actor = first_; actor != nullptr; actor = actor->next_) {
+      const char* state = "alive";
+      switch (actor->life()) {
+        case actor_core::phase::dead:
+          continue;
+        case actor_core::phase::pending:
+          state = "pending";
+          break;
+        case actor_core::phase::restarting:
+          state = "restarting";
+          break;
+        case actor_core::phase::alive:
+          break;
+      }
+      all.push_back({.id = {actor->id()},
+                     .class_name = std::string(actor->info().name),
+                     .name = std::string(actor->given().name),
+                     .in_namespace = actor->given().name.empty() ? "" : actor->in_namespace(),
+                     .state = state,
+                     .pending_calls = actor->pending(),
+                     .restarts = actor->restarts()});
+    }
+  }
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  return all;
+}
+
+bool actor_engine::idle() {
+  const std::lock_guard guard(mutex_);
+  for (actor_core* actor = first_; actor != nullptr; actor = actor->next_) {
+    if (actor->pending() != 0 || actor->life() == actor_core::phase::pending) return false;
+  }
+  return true;
+}
+
+void actor_engine::abort() noexcept {
+  std::vector<actor_core*> all;
+  {
+    const std::lock_guard guard(mutex_);
+    all.reserve(live());
+    for (actor_core* actor = first_; actor != nullptr; actor = actor->next_) {
+      actor->add_reference();
+      all.push_back(actor);
+    }
+  }
+  for (actor_core* actor : all) {
+    actor->order_end(exit_reason::shutdown, "the runtime was shut down", false);
+    actor->release_reference();
+  }
+}
+
+std::vector<std::string> actor_engine::names(std::size_t most) {
+  std::vector<std::string> result;
+  const std::lock_guard guard(mutex_);
+  for (actor_core* actor = first_; actor != nullptr && result.size() < most;
+       actor = actor->next_) {
+    result.push_back(actor->full_name());
+  }
+  return result;
+}
+
+}  // namespace troupe::actors

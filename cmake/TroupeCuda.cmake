@@ -1,0 +1,12 @@
+# CUDA is optional: says whether it was found and leaves TROUPE_CUDA for a gpu/ folder to ask.
+include(CheckLanguage)
+if(NOT DEFINED TROUPE_CUDA)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(TROUPE_CUDA ON CACHE BOOL "Build what needs CUDA")
+    message(STATUS "CUDA: found (${CMAKE_CUDA_COMPILER})")
+  else()
+    set(TROUPE_CUDA OFF CACHE BOOL "Build what needs CUDA")
+    message(STATUS "CUDA: not found, troupe is built without GPU support")
+  endif()
+endif()

@@ -1,0 +1,77 @@
+/// A thread's place to sleep: one waiter, any number of wakers, no lost wake-up.
+#pragma once
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <climits>
+#include <cstdint>
+#include <ctime>
+#include <optional>
+
+namespace troupe::core {
+
+/// Binary semaphore on a futex. `park` is for the owning thread, `unpark` for all. Thread-safe.
+/// `std::atomic::wait` spins and shares a waiter table between objects; this does neither.
+class parker {
+ public:
+  using time_point = std::chrono::steady_clock::time_point;
+
+  /// Returns after an `unpark`, also one that came before.
+  void park() noexcept {
+    while (!take()) sleep(nullptr);
+  }
+
+  /// As `park`, but gives up at `deadline`. False when it did.
+  bool park_until(time_point deadline) noexcept {
+    while (!take()) {
+      const auto left = deadline - std::chrono::steady_clock::now();
+      if (left <= left.zero()) return take();
+      const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+      timespec relative{static_cast<time_t>(seconds.count()),
+                        static_cast<long>(std::chrono::nanoseconds(left - seconds).count())};
+      sleep(&relative);
+    }
+    return true;
+  }
+
+  void unpark() noexcept {
+    if (state_.exchange(woken, std::memory_order_release) == parked) {
+      ::syscall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+    }
+  }
+
+ private:
+  static constexpr std::uint32_t idle = 0;
+  static constexpr std::uint32_t woken = 1;
+  static constexpr std::uint32_t parked = 2;
+
+  bool take() noexcept {
+    std::uint32_t seen = woken;
+    if (state_.compare_exchange_strong(seen, idle, std::memory_order_acquire)) return true;
+    return false;
+  }
+  void sleep(const timespec* relative) noexcept {
+    std::uint32_t seen = idle;
+    if (!state_.compare_exchange_strong(seen, parked, std::memory_order_relaxed) &&
+        seen == woken) {
+      return;
+    }
+    ::syscall(SYS_futex, &state_, FUTEX_WAIT_PRIVATE, parked, relative, nullptr, 0);
+    seen = parked;  // not woken: back to idle, so that a later unpark does not call the kernel
+    state_.compare_exchange_strong(seen, idle, std::memory_order_relaxed);
+  }
+
+  std::atomic<std::uint32_t> state_{idle};
+};
+
+static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t));
+
+/// The parker of the calling thread. Its memory is never freed (later threads use it again), because
+/// a waker may still touch it when the thread that it woke has ended.
+parker& this_thread_parker() noexcept;
+
+}  // namespace troupe::core

@@ -1,0 +1,119 @@
+#include <deque>
+#include <mutex>
+
+#include <troupe/error.hpp>
+#include <troupe/generator.hpp>
+
+#include "core/runtime.hpp"
+
+namespace troupe::detail {
+
+namespace {
+
+constexpr std::size_t bound_without_runtime = 16;
+
+class stream final : public stream_state {
+ public:
+  explicit stream(std::size_t bound) : bound_(bound) {}
+
+  offer push(object_ptr item, invocation& producer) override {
+    object_ptr waiting;
+    const std::lock_guard guard(mutex_);
+    if (abandoned_) return offer::abandoned;
+    items_.push_back(std::move(item));
+    ++produced_;
+    waiting = std::exchange(signal_, {});
+    if (waiting) static_cast<value_object<void>*>(waiting.get())->set();
+    if (items_.size() < bound_) return offer::more;
+    producer.forget_wake();
+    paused_ = &producer;
+    return offer::full;
+  }
+
+  void close(failure_ptr why) noexcept override {
+    const std::lock_guard guard(mutex_);
+    if (closed_) return;
+    closed_ = true;
+    paused_ = nullptr;
+    // The failure of a stream is its last item, where the consumer finds it.
+    if (why && !abandoned_) items_.push_back(failed_object<void>(std::move(why)));
+    const object_ptr waiting = std::exchange(signal_, {});
+    if (waiting) static_cast<value_object<void>*>(waiting.get())->set();
+  }
+
+  std::size_t produced() const noexcept override {
+    const std::lock_guard guard(mutex_);
+    return produced_;
+  }
+
+  void set_bound(std::size_t bound) noexcept override {
+    const std::lock_guard guard(mutex_);
+    bound_ = bound;
+  }
+
+  object_ptr next(const deadline& until) override {
+    for (;;) {
+      object_ptr item = signal();
+      if (!item->ready()) wait_until_ready(*item, until);
+      const std::lock_guard guard(mutex_);
+      if (items_.empty()) {
+        if (closed_) return {};
+        continue;
+      }
+      item = std::move(items_.front());
+      items_.pop_front();
+      // Woken under the lock: the producer forgets its pause under the same one.
+      if (paused_ != nullptr && items_.size() <= bound_ / 2) std::exchange(paused_, nullptr)->wake();
+      return item;
+    }
+  }
+
+  object_ptr signal() override {
+    const std::lock_guard guard(mutex_);
+    if (!items_.empty() || closed_) return value_object<void>::make();
+    if (!signal_) signal_ = object_ptr::adopt(new value_object<void>);
+    return signal_;
+  }
+
+  bool at_end() const noexcept override {
+    const std::lock_guard guard(mutex_);
+    return closed_ && items_.empty();
+  }
+
+  bool abandoned() const noexcept override {
+    const std::lock_guard guard(mutex_);
+    return abandoned_;
+  }
+
+  void abandon() noexcept override {
+    std::deque<object_ptr> dropped;
+    const std::lock_guard guard(mutex_);
+    abandoned_ = true;
+    dropped.swap(items_);
+    if (paused_ != nullptr) std::exchange(paused_, nullptr)->wake();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::deque<object_ptr> items_;  // guarded by mutex_, like all below
+  object_ptr signal_;             // completed by the next item, or the end
+  invocation* paused_ = nullptr;  // a producer that waits for room; it is pinned while suspended
+  std::size_t bound_;
+  std::size_t produced_ = 0;
+  bool closed_ = false;
+  bool abandoned_ = false;
+};
+
+}  // namespace
+
+stream_ptr stream_state::make() {
+  const core::runtime* const running = core::find_runtime();
+  return std::make_shared<stream>(running != nullptr ? running->settings.generator_backpressure
+                                                     : bound_without_runtime);
+}
+
+void throw_stream_abandoned() {
+  throw task_cancelled_error("the generator's results are not wanted any more");
+}
+
+}  // namespace troupe::detail

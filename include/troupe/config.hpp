@@ -1,0 +1,74 @@
+/// What `troupe::init` can be told: resources, limits, logging.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <troupe/log_level.hpp>
+
+namespace troupe {
+
+/// Settings of a session; an aggregate for designated initialisers. Each but `claim_help` is also
+/// an option of the command line, an environment variable and a key of the configuration file,
+/// whose name is the field's (`num_cpus`: `--troupe-num-cpus`, `TROUPE_NUM_CPUS`, `num-cpus`);
+/// these win over what the program sets here.
+struct config {
+  /// CPUs that tasks share, in steps of 0.0001. Default: what affinity and cgroups allow, at
+  /// least 1.
+  std::optional<double> num_cpus{};
+  /// GPUs that tasks share; logical when the machine has none.
+  double num_gpus = 0;
+  /// Custom resources by name: `{{"disk", 1}, {"license", 2}}`.
+  std::vector<std::pair<std::string, double>> resources{};
+  /// Bytes of memory that tasks may ask for. Default: 70 % of what the machine and cgroups allow.
+  std::optional<std::uint64_t> memory{};
+  /// Namespace of this program's named actors (option `namespace`).
+  std::string job_namespace{};
+  /// Cluster to connect to; empty: embedded, everything in this process.
+  std::string address{};
+
+  troupe::log_level log_level = troupe::log_level::info;
+  /// Log file, appended to; its folder must exist. Empty: stderr.
+  std::string log_file{};
+  /// Bytes after which the log file is renamed to `FILE.1` and begun anew.
+  std::uint64_t log_file_max_bytes = std::uint64_t{100} << 20;
+  /// Log files that are kept, the one being written included.
+  std::size_t log_files = 5;
+
+  /// A further `init` gives a session that does not own the runtime instead of an error.
+  bool ignore_reinit = false;
+
+  /// Hard bound of threads that run tasks and actors.
+  std::size_t max_threads = 4096;
+  /// Threads above which blocked tasks are resumed before further ones are started; at most
+  /// `max_threads`, a larger value means that.
+  std::size_t soft_max_threads = 256;
+  /// Bound of tasks that one owner has pending, and of calls that one actor has waiting.
+  std::size_t max_pending = 16'000'000;
+  /// How long `shutdown` waits for running code; 0: not at all.
+  std::chrono::milliseconds shutdown_timeout{10'000};
+  /// Bytes of stack of each of those threads; reserved, used only as far as it is touched.
+  std::size_t thread_stack_bytes = std::size_t{8} << 20;
+  /// Messages that an actor handles before it lets others run.
+  std::size_t max_throughput = 200;
+  /// Results that a generator may be ahead of its consumer.
+  std::size_t generator_backpressure = 16;
+
+  /// Name of this node, shown in errors. Empty: the host's name.
+  std::string node_name{};
+  /// Labels that `scheduling::node_label` finds: `{{"zone", "a"}}`.
+  std::vector<std::pair<std::string, std::string>> labels{};
+
+  /// `--help` on the command line asks for troupe's options, as `--troupe-help` always does; for
+  /// programs without options of their own.
+  bool claim_help = false;
+
+  bool operator==(const config&) const = default;
+};
+
+}  // namespace troupe

@@ -1,0 +1,4 @@
+/// Marks what the shared library shows: everything else is hidden.
+#pragma once
+
+#define TROUPE_API __attribute__((visibility("default")))

@@ -1,0 +1,269 @@
+/// The typed half of a call: from stored arguments to a stored result.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <tuple>
+#include <utility>
+
+#include <troupe/async.hpp>
+#include <troupe/detail/callable.hpp>
+#include <troupe/detail/invocation.hpp>
+#include <troupe/detail/stored_options.hpp>
+#include <troupe/generator.hpp>
+#include <troupe/object_ref.hpp>
+
+namespace troupe::detail {
+
+/// Calls a free function, a static member function or a captureless lambda.
+template <auto F>
+struct function_target {
+  using sig = callable_signature<std::remove_cvref_t<decltype(F)>>;
+  using result = typename sig::result;
+  using params = typename sig::params;
+  static constexpr std::string_view name = function_name<F>();
+
+  template <class Slots>
+  static decltype(auto) call(void*, Slots& slots, invocation& self, bool keep) {
+    return call_with(
+        []<class... A>(A&&... args) -> decltype(auto) { return F(std::forward<A>(args)...); },
+        params{}, slots, self, keep);
+  }
+};
+
+/// Calls a method on an instance of `Class`, which may inherit it.
+template <auto M, class Class>
+struct method_target {
+  using sig = callable_signature<std::remove_cvref_t<decltype(M)>>;
+  using result = typename sig::result;
+  using params = typename sig::params;
+  static constexpr std::string_view name = function_name<M>();
+
+  template <class Slots>
+  static decltype(auto) call(void* instance, Slots& slots, invocation& self, bool keep) {
+    auto& object = *static_cast<Class*>(instance);
+    return call_with(
+        [&object]<class... A>(A&&... args) -> decltype(auto) {
+          return (object.*M)(std::forward<A>(args)...);
+        },
+        params{}, slots, self, keep);
+  }
+};
+
+/// Storage and bookkeeping that all kinds of calls share.
+template <class Base, class Target, class Slots>
+class stored_call : public Base {
+ protected:
+  template <class... A>
+  explicit stored_call(const function_info& info, A&&... slot_inputs) : Base(info) {
+    slots_.emplace(std::forward<A>(slot_inputs)...);
+  }
+  ~stored_call() override { drop(); }
+
+  void drop_arguments() noexcept override { drop(); }
+
+ public:
+  void connect_arguments() noexcept override {
+    std::apply([this](auto&... slot) { (connect_one(slot), ...); }, *slots_.get());
+  }
+  void visit_arguments(void (*visit)(void*, object_state&), void* state) override {
+    std::apply([&](auto&... slot) { (visit_one(slot, visit, state), ...); }, *slots_.get());
+  }
+
+ protected:
+  decltype(auto) call(void* instance) {
+    return Target::call(instance, *slots_.get(), *this, this->keeps_arguments());
+  }
+  void drop() noexcept {
+    if (std::exchange(alive_, false)) slots_.destroy();
+  }
+
+ private:
+  template <class Slot>
+  void connect_one(Slot& slot) noexcept {
+    if constexpr (Slot::refers) this->wait_for(slot.node(), slot.object());
+  }
+  template <class Slot>
+  void visit_one(Slot& slot, void (*visit)(void*, object_state&), void* state) {
+    if constexpr (Slot::refers) visit(state, slot.object());
+  }
+
+  result_slot<Slots> slots_;
+  bool alive_ = true;
+};
+
+template <class Slots>
+inline constexpr bool slots_refer_v = false;
+template <class... Slot>
+inline constexpr bool slots_refer_v<std::tuple<Slot...>> = (Slot::refers || ...);
+
+/// A call whose result is what the function returns.
+template <class Base, class Target, class Slots, bool Repeatable>
+class plain_call final : public stored_call<Base, Target, Slots> {
+  using super = stored_call<Base, Target, Slots>;
+  using value_type = typename result_kind<typename Target::result>::value_type;
+
+ public:
+  static constexpr function_info info{Target::name, Repeatable, false, slots_refer_v<Slots>};
+
+  template <class... A>
+  explicit plain_call(A&&... inputs) : super(info, std::forward<A>(inputs)...) {}
+
+ private:
+  ~plain_call() override {
+    if (this->has_value()) result_.destroy();
+  }
+  invocation::outcome run(void* instance) override {
+    if constexpr (std::is_void_v<value_type>) {
+      this->call(instance);
+    } else {
+      result_.emplace_from([&]() -> decltype(auto) { return this->call(instance); });
+    }
+    // An actor's creation keeps its arguments for the next life.
+    if (!this->keeps_arguments()) this->drop();
+    if (this->claim()) {
+      this->complete(result_.get());
+    } else {
+      result_.destroy();
+    }
+    return invocation::outcome::finished;
+  }
+
+  [[no_unique_address]] result_slot<value_type> result_;
+};
+
+/// A call of a coroutine that returns `async<T>`. Arguments live as long as its frame.
+template <class Base, class Target, class Slots, bool Repeatable>
+class async_call final : public stored_call<Base, Target, Slots> {
+  using super = stored_call<Base, Target, Slots>;
+  using value_type = typename result_kind<typename Target::result>::value_type;
+
+ public:
+  static constexpr function_info info{Target::name, Repeatable, true, slots_refer_v<Slots>};
+
+  template <class... A>
+  explicit async_call(A&&... inputs) : super(info, std::forward<A>(inputs)...) {}
+
+ private:
+  ~async_call() override {
+    if (this->has_value()) result_.destroy();
+  }
+  invocation::outcome run(void* instance) override {
+    if (!frame_.started()) frame_.start(this->call(instance));
+    if (!frame_.resume()) return invocation::outcome::suspended;
+    // The frame ends before the arguments, which it may refer to, and before the result shows.
+    if constexpr (std::is_void_v<value_type>) {
+      frame_.take_result();
+    } else {
+      result_.emplace_from([&]() -> decltype(auto) { return frame_.take_result(); });
+    }
+    this->drop();
+    if (this->claim()) {
+      this->complete(result_.get());
+    } else {
+      result_.destroy();
+    }
+    return invocation::outcome::finished;
+  }
+  void drop_frame() noexcept override { frame_.destroy(); }
+
+  async_frame<value_type> frame_;
+  [[no_unique_address]] result_slot<value_type> result_;
+};
+
+/// A call of a coroutine that returns `generator<T>`: fills a stream, completes as void at its end.
+template <class Base, class Target, class Slots, bool Repeatable>
+class generator_call final : public stored_call<Base, Target, Slots> {
+  using super = stored_call<Base, Target, Slots>;
+  using value_type = typename result_kind<typename Target::result>::value_type;
+
+ public:
+  static constexpr function_info info{Target::name, Repeatable, true, slots_refer_v<Slots>};
+
+  template <class... A>
+  explicit generator_call(A&&... inputs) : super(info, std::forward<A>(inputs)...) {}
+
+  const stream_ptr& stream() const noexcept { return stream_; }
+
+ private:
+  ~generator_call() override = default;
+  invocation::outcome run(void* instance) override {
+    if (!frame_.started()) {
+      const stored_options* const stored = this->stored();
+      if (stored != nullptr && stored->get().backpressure > 0) {
+        stream_->set_bound(stored->get().backpressure);
+      }
+      frame_.start(this->call(instance), stream_->produced());
+    }
+    switch (frame_.produce(*stream_, *this)) {
+      case production::paused:
+        return invocation::outcome::suspended;
+      case production::abandoned:
+        frame_.destroy();
+        this->drop();
+        throw_stream_abandoned();
+      case production::ended:
+        break;
+    }
+    frame_.destroy();
+    this->drop();
+    if (this->claim()) this->complete(nullptr);
+    stream_->close(nullptr);
+    return invocation::outcome::finished;
+  }
+  void drop_frame() noexcept override { frame_.destroy(); }
+  void ended() noexcept override {
+    if (this->has_failed()) stream_->close(this->why());
+    Base::ended();
+  }
+  void stopped(bool force) noexcept override {
+    Base::stopped(force);
+    if (this->has_failed()) stream_->close(this->why());
+  }
+
+  generator_frame<value_type> frame_;
+  stream_ptr stream_ = stream_state::make();
+};
+
+template <class Base, class Target, class Slots, bool Repeatable>
+using call_type = std::conditional_t<
+    result_kind<typename Target::result>::is_async, async_call<Base, Target, Slots, Repeatable>,
+    std::conditional_t<result_kind<typename Target::result>::is_generator,
+                       generator_call<Base, Target, Slots, Repeatable>,
+                       plain_call<Base, Target, Slots, Repeatable>>>;
+
+template <class Base, class Target, class Params, class... A>
+struct call_maker;
+template <class Base, class Target, class... P, class... A>
+struct call_maker<Base, Target, type_list<P...>, A...> {
+  static auto* make(A&&... args) {
+    static_assert(check_result<typename Target::result>());
+    using slots = slots_for<type_list<P...>, type_list<A...>>;
+    using type = call_type<Base, Target, typename slots::type, slots::repeatable>;
+    return new type(slot_input<P>(std::forward<A>(args))...);
+  }
+};
+
+/// Makes the call of `Target` with these arguments, checked against its parameters.
+template <class Base, class Target, class... A>
+auto* make_call(A&&... args) {
+  using given = typename given_params_of<typename Target::params>::type;
+  static_assert(given::size == sizeof...(A),
+                "troupe: the number of arguments is not the number of parameters (std::stop_token "
+                "is filled in; default arguments of functions are not known here)");
+  return call_maker<Base, Target, given, A...>::make(std::forward<A>(args)...);
+}
+
+/// The ref or stream that a fresh call gives to its caller; takes over the call's first ref.
+template <class Target, class Call>
+auto result_of(Call* call) {
+  using kind = result_kind<typename Target::result>;
+  object_ptr pointer = object_ptr::adopt(call);
+  if constexpr (kind::is_generator) {
+    return object_stream<typename kind::value_type>(call->stream(), std::move(pointer));
+  } else {
+    return object_ref<typename kind::value_type>(std::move(pointer));
+  }
+}
+
+}  // namespace troupe::detail

@@ -1,0 +1,187 @@
+/// What pools of actors need of the runtime, without its types.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <troupe/actor.hpp>
+#include <troupe/detail/actor_api.hpp>
+#include <troupe/detail/object_state.hpp>
+#include <troupe/object_ref.hpp>
+
+namespace troupe {
+
+/// What a pool has and does now.
+struct pool_stats {
+  std::size_t members = 0;
+  std::size_t waiting = 0;     ///< inputs that no member has taken
+  std::size_t running = 0;     ///< calls that members have
+  std::uint64_t replaced = 0;  ///< members started in place of dead ones
+
+  bool operator==(const pool_stats&) const = default;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(members, waiting, running, replaced);
+  }
+};
+
+/// How inputs become batches.
+struct batch_options {
+  /// Inputs in one call at most.
+  std::size_t max_batch_size = 32;
+  /// How long an input waits for others while a member is free. 0: not at all; then a batch is what
+  /// came while all members were busy.
+  std::chrono::nanoseconds max_wait{0};
+
+  bool operator==(const batch_options&) const = default;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(max_batch_size, max_wait);
+  }
+};
+
+namespace detail {
+
+struct pool_settings {
+  std::size_t max_in_flight = 1;
+  std::size_t max_pending = 1'000'000;
+  int max_attempts = 3;
+  int max_replacements = -1;
+  std::string name;  ///< for messages: `pool of cook`
+};
+
+class pool_core;
+using pool_ptr = std::shared_ptr<pool_core>;
+
+/// Inputs on their way to one call of a member. Dropping it without `finish` fails the inputs that
+/// are not complete. Move-only; used by one thread at a time.
+class TROUPE_API pool_batch {
+ public:
+  pool_batch(pool_ptr pool, std::uint64_t id, actor_core_ptr member,
+             std::vector<std::uint64_t> ids, std::vector<object_ptr> items)
+      : pool_(std::move(pool)),
+        id_(id),
+        member_(std::move(member)),
+        ids_(std::move(ids)),
+        items_(std::move(items)) {}
+  pool_batch(pool_batch&&) noexcept = default;
+  pool_batch& operator=(pool_batch&&) = delete;
+  ~pool_batch();
+
+  const actor_core_ptr& member() const noexcept { return member_; }
+  const std::vector<object_ptr>& items() const noexcept { return items_; }
+  /// The call is over; all items are complete.
+  void finish() noexcept;
+  /// Fails every item.
+  void fail(const failure_ptr& why) noexcept;
+  /// True when `result` failed because the member died: the items are sent again, or have failed
+  /// when they must not be. The batch is over then.
+  bool interrupted(const object_state& result, bool resend) noexcept;
+
+ private:
+  pool_ptr pool_;
+  std::uint64_t id_;
+  actor_core_ptr member_;
+  std::vector<std::uint64_t> ids_;
+  std::vector<object_ptr> items_;
+};
+
+/// The members of a pool and what waits for them. Thread-safe; never blocks.
+class TROUPE_API pool_core {
+ public:
+  using member_factory = std::function<actor_core_ptr()>;
+  /// Starts the call for a batch. May throw: then the items fail.
+  using send_function = void (*)(pool_batch batch);
+
+  /// A pool of these actors. Dead ones are not replaced.
+  static pool_ptr make(const pool_settings& settings, std::vector<actor_core_ptr> members);
+  /// A pool that makes its members.
+  static pool_ptr make(const pool_settings& settings, std::size_t size, member_factory factory);
+  virtual ~pool_core() = default;
+
+  // -- single calls, see pool_place ---------------------------------------------------------------
+
+  /// Throws `pending_calls_limit_error` or `actor_died_error`; nothing when `may_refuse` and there
+  /// is no room.
+  virtual std::uint64_t enter() = 0;
+  /// Ready when a member has been chosen, failed when none will be.
+  virtual object_ptr granted(std::uint64_t item) = 0;
+  virtual actor_core_ptr member_of(std::uint64_t item) = 0;
+  virtual void interrupted(std::uint64_t item, failure_ptr why, bool resend) noexcept = 0;
+  virtual void leave(std::uint64_t item) noexcept = 0;
+
+  // -- batches ------------------------------------------------------------------------------------
+
+  /// Adds an input, whose object is completed by the call. Throws as `enter`.
+  virtual void enter_batch(send_function send, const batch_options& how, object_ptr item) = 0;
+  virtual void batch_finished(std::uint64_t batch, const std::vector<std::uint64_t>& ids) noexcept = 0;
+  virtual void batch_interrupted(std::uint64_t batch, const std::vector<std::uint64_t>& ids,
+                                 failure_ptr why, bool resend) noexcept = 0;
+
+  // -- members ------------------------------------------------------------------------------------
+
+  /// Whether one more call would be accepted now.
+  virtual bool has_room() const = 0;
+  virtual bool has_free() const = 0;
+  /// Throws `std::invalid_argument` when the actor is a member already.
+  virtual void push(actor_core_ptr member) = 0;
+  virtual actor_core_ptr pop_idle() = 0;
+  virtual pool_stats stats() const = 0;
+};
+
+/// Whether a call failed because its actor ended or restarted, and not by what the method threw.
+TROUPE_API bool actor_ended_under(const object_state& result);
+
+/// A call's place in a pool: it waits for a member, then has one, until it goes. Move-only; used by
+/// one thread at a time.
+class TROUPE_API pool_place {
+ public:
+  explicit pool_place(pool_ptr pool) noexcept : pool_(std::move(pool)) {}
+  pool_place(pool_place&& other) noexcept
+      : pool_(std::move(other.pool_)), item_(std::exchange(other.item_, 0)) {}
+  pool_place& operator=(pool_place&&) = delete;
+  ~pool_place() { leave(); }
+
+  /// Takes a place. Throws as `pool_core::enter`.
+  void enter() {
+    if (item_ == 0) item_ = pool_->enter();
+  }
+  object_ref<void> granted() const { return object_ref<void>(pool_->granted(item_)); }
+  actor_core_ptr member() const { return pool_->member_of(item_); }
+  /// True when `result` failed because the member died: wait for `granted` again.
+  bool interrupted(const object_state& result, bool resend) {
+    if (!actor_ended_under(result)) return false;
+    pool_->interrupted(item_, result.why(), resend);
+    return true;
+  }
+  void leave() noexcept {
+    if (item_ != 0) pool_->leave(std::exchange(item_, 0));
+  }
+
+ private:
+  pool_ptr pool_;
+  std::uint64_t item_ = 0;
+};
+
+/// One for each CPU of the runtime.
+TROUPE_API std::size_t default_pool_size();
+/// Throws `std::invalid_argument` that names what is out of range.
+TROUPE_API void check_batch_options(const batch_options& options);
+/// The failure of a batch whose method gave `got` results for `expected` inputs.
+TROUPE_API failure_ptr wrong_batch_size(std::string_view method, std::size_t got,
+                                        std::size_t expected);
+
+template <>
+inline constexpr bool archivable_v<pool_place> = true;
+template <>
+inline constexpr bool archivable_v<pool_batch> = true;
+
+}  // namespace detail
+}  // namespace troupe

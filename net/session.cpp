@@ -1,0 +1,223 @@
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <troupe/error.hpp>
+#include <troupe/log.hpp>
+#include <troupe/runtime.hpp>
+
+#include "actors/actor_engine.hpp"
+#include "core/cpu_limits.hpp"
+#include "core/execution.hpp"
+#include "core/logging.hpp"
+#include "core/node_name.hpp"
+#include "core/options.hpp"
+#include "core/runtime.hpp"
+#include "tasks/task_engine.hpp"
+
+namespace troupe {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+// Serialises init and shutdown. Ended runtimes stay: a thread of the user's that races with shutdown
+// may still read one, and code that outlives its deadline still uses its parts. Their threads are
+// gone, unless such code runs on them.
+std::mutex lifecycle_mutex;
+std::vector<std::unique_ptr<core::runtime>> ended_runtimes;  // guarded by lifecycle_mutex
+std::unique_ptr<core::runtime> current;                      // guarded by lifecycle_mutex
+
+actors::actor_engine& actors_of(core::runtime& runtime) {
+  return static_cast<actors::actor_engine&>(*runtime.actors);
+}
+tasks::task_engine& tasks_of(core::runtime& runtime) {
+  return static_cast<tasks::task_engine&>(*runtime.tasks);
+}
+
+core::resource_set total_of(const config& settings) {
+  core::resource_set total;
+  // A quota of a cgroup can be any fraction; the ledger counts in 0.0001.
+  const double detected = std::floor(core::read_cpu_limits().cpus * 1e4) / 1e4;
+  total.set(core::cpu_name, core::resource_amount::from_double(
+                                settings.num_cpus.value_or(detected), "num_cpus"));
+  total.set(core::gpu_name, core::resource_amount::from_double(settings.num_gpus, "num_gpus"));
+  total.set(core::memory_name,
+            core::resource_amount::from_whole(
+                settings.memory.value_or(core::default_memory(core::read_memory_limits())),
+                "memory"));
+  for (const auto& [name, amount] : settings.resources) {
+    if (name.empty() || name == core::cpu_name || name == core::gpu_name ||
+        name == core::memory_name) {
+      throw std::invalid_argument("resources: '" + name +
+                                  "' is no name for a custom resource; CPU, GPU and memory have "
+                                  "options of their own");
+    }
+    total.set(name, core::resource_amount::from_double(amount, name));
+  }
+  return total;
+}
+
+/// Waits until no task and no call is pending. False at the deadline.
+bool wait_until_idle(core::runtime& runtime, clock::time_point until) {
+  core::parker& sleep = core::this_thread_parker();
+  tasks_of(runtime).set_drainer(&sleep);
+  actors_of(runtime).set_drainer(&sleep);
+  bool idle = false;
+  do {
+    idle = tasks_of(runtime).pending() == 0 && actors_of(runtime).idle();
+  } while (!idle && sleep.park_until(until));
+  tasks_of(runtime).set_drainer(nullptr);
+  actors_of(runtime).set_drainer(nullptr);
+  return idle;
+}
+
+/// Waits until no task is pending and no actor lives. False at the deadline.
+bool wait_until_gone(core::runtime& runtime, clock::time_point until) {
+  core::parker& sleep = core::this_thread_parker();
+  tasks_of(runtime).set_drainer(&sleep);
+  actors_of(runtime).set_drainer(&sleep);
+  bool gone = false;
+  do {
+    gone = tasks_of(runtime).pending() == 0 && actors_of(runtime).live() == 0;
+  } while (!gone && sleep.park_until(until));
+  tasks_of(runtime).set_drainer(nullptr);
+  actors_of(runtime).set_drainer(nullptr);
+  return gone;
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "'" : ", '") + name + "'";
+  return text;
+}
+
+void end_runtime(const shutdown_options& how) {
+  const std::lock_guard guard(lifecycle_mutex);
+  if (!current) return;
+  core::runtime& runtime = *current;
+  const auto patience = how.timeout.value_or(runtime.settings.shutdown_timeout);
+  const clock::time_point until = clock::now() + patience;
+  if (how.drain && !wait_until_idle(runtime, until)) {
+    log::warn("shutdown: not all tasks and calls ended within ", patience.count(),
+              " ms; the rest is cancelled");
+  }
+  runtime.closing.store(true);
+  // Code that runs has as long again to see its stop request.
+  const clock::time_point last = clock::now() + patience;
+  tasks_of(runtime).abort();
+  actors_of(runtime).abort();
+  const bool gone = wait_until_gone(runtime, last);
+  core::set_runtime(nullptr);
+  if (gone) {
+    runtime.the_timers->stop();
+    runtime.the_stage->stop();
+  } else {
+    const auto tasks = tasks_of(runtime).running();
+    const auto names = actors_of(runtime).names(8);
+    log::error("shutdown: code did not stop within ", patience.count(),
+               " ms of its stop request and is left behind; tasks: ",
+               tasks.empty() ? "none" : listed(tasks),
+               ", actors: ", names.empty() ? "none" : listed(names));
+  }
+  ended_runtimes.push_back(std::move(current));
+  core::logging::reset();
+}
+
+core::runtime& require(const char* what) { return core::require_runtime(what); }
+
+std::map<std::string, double> as_map(const core::resource_set& set) {
+  std::map<std::string, double> result;
+  for (const auto& [name, amount] : set) result.emplace(name, amount.to_double());
+  return result;
+}
+
+}  // namespace
+
+session init(int argc, const char* const* argv, config base) {
+  const bool ignore_reinit = base.ignore_reinit;
+  const core::loaded_config loaded = core::load_config(argc, argv, std::move(base));
+  if (loaded.help_requested) {
+    std::fputs(loaded.help_text.c_str(), stdout);
+    std::exit(EXIT_SUCCESS);
+  }
+  const std::lock_guard guard(lifecycle_mutex);
+  if (current) {
+    if (ignore_reinit || loaded.value.ignore_reinit) return session(false);
+    throw std::logic_error(
+        "troupe::init: the runtime runs already in this process; call shutdown first, or set "
+        "ignore_reinit to share it");
+  }
+  if (!loaded.value.address.empty()) {
+    throw connection_error("troupe::init: this version runs embedded only and cannot reach the "
+                           "cluster at '" +
+                           loaded.value.address + "'; leave the address empty");
+  }
+  core::resource_set total = total_of(loaded.value);
+  core::logging::configure(loaded.value);
+  core::set_node_name(loaded.value.node_name);
+  auto runtime = std::make_unique<core::runtime>(loaded.value, std::move(total));
+  runtime->tasks = std::make_unique<tasks::task_engine>(*runtime);
+  runtime->actors = std::make_unique<actors::actor_engine>(*runtime);
+  current = std::move(runtime);
+  core::set_runtime(current.get());
+  return session(true);
+}
+
+bool is_initialized() noexcept { return core::find_runtime() != nullptr; }
+
+void shutdown(const shutdown_options& how) {
+  if (core::current_execution != nullptr) {
+    throw std::logic_error(
+        "troupe::shutdown: called inside a task or actor, which it would wait for; call it from a "
+        "thread of your own");
+  }
+  end_runtime(how);
+}
+
+session::session(session&& other) noexcept : owner_(std::exchange(other.owner_, false)) {}
+
+session& session::operator=(session&& other) noexcept {
+  if (this != &other) {
+    shutdown();
+    owner_ = std::exchange(other.owner_, false);
+  }
+  return *this;
+}
+
+session::~session() {
+  try {
+    shutdown();
+  } catch (const std::exception& e) {
+    log::error("the end of the session: ", e.what());
+  }
+}
+
+void session::shutdown(const shutdown_options& how) {
+  if (std::exchange(owner_, false)) troupe::shutdown(how);
+}
+
+std::map<std::string, double> cluster_resources() {
+  return as_map(require("cluster_resources").the_ledger->total());
+}
+
+std::map<std::string, double> available_resources() {
+  return as_map(require("available_resources").the_ledger->available());
+}
+
+runtime_stats stats() {
+  core::runtime& runtime = require("stats");
+  const core::stage_stats stage = runtime.the_stage->stats();
+  return {.pending_tasks = tasks_of(runtime).pending(),
+          .live_actors = actors_of(runtime).live(),
+          .threads = stage.threads,
+          .peak_threads = stage.peak_threads,
+          .blocked_threads = stage.blocked};
+}
+
+}  // namespace troupe

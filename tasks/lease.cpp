@@ -1,0 +1,182 @@
+#include "tasks/lease.hpp"
+
+#include <thread>
+
+#include "core/stage/stage.hpp"
+
+namespace troupe::tasks {
+
+namespace {
+
+// A task that runs in place needs room for user code, and for another one below it.
+constexpr std::size_t min_stack_left = 256 * 1024;
+
+}  // namespace
+
+// -- resume_claim ---------------------------------------------------------------------------------
+
+void resume_claim::take(core::ledger& ledger, core::shape_id shape) noexcept {
+  sleep_ = &core::this_thread_parker();
+  granted_.store(false, std::memory_order_relaxed);
+  ledger.request(*this, shape, core::grant_order::resume);
+  while (!granted_.load(std::memory_order_acquire)) sleep_->park();
+}
+
+void resume_claim::granted() noexcept {
+  core::parker& sleep = *sleep_;
+  granted_.store(true, std::memory_order_release);
+  sleep.unpark();
+}
+
+// -- lease ----------------------------------------------------------------------------------------
+
+lease::lease(task_queue& queue) : queue_(queue) { queue.engine().lease_made(*this); }
+
+lease::~lease() { queue_.engine().lease_gone(*this); }
+
+lease::resume_result lease::resume(caf::execution_unit*, std::size_t max_throughput) {
+  task_engine& engine = queue_.engine();
+  for (std::size_t turn = 0; turn < max_throughput; ++turn) {
+    detail::task* const task = queue_.pop();
+    if (task == nullptr) return leave();
+    if (fresh_) {
+      fresh_ = false;
+      queue_.lease_arrived();
+    }
+    run(*task);
+    core::stage::tick();
+    if (holding_.load(std::memory_order_relaxed) == holding::nothing) {
+      queue_.lease_leaves();
+      return done;
+    }
+    if (engine.ledger().contended_beside(queue_.shape())) return leave();
+    if (engine.stage().should_yield()) break;
+  }
+  return resume_later;
+}
+
+/// Gives the resources back; they go to whoever waits, perhaps to this queue again.
+lease::resume_result lease::leave() noexcept {
+  if (fresh_) {
+    queue_.lease_arrived();
+  } else if (queue_.empty()) {
+    queue_.lease_leaves();
+  } else {
+    queue_.want_lease();
+  }
+  auto held = holding::all;
+  if (holding_.compare_exchange_strong(held, holding::nothing)) {
+    queue_.engine().ledger().release(queue_.shape());
+  }
+  return done;
+}
+
+void lease::run(detail::task& task) noexcept {
+  if (task.claimed() && !task.begun()) {  // cancelled, or a dependency failed
+    task.retire();
+    return;
+  }
+  detail::task* const outer = running_.load(std::memory_order_relaxed);
+  if (outer != nullptr) end_running(outer);
+  begin_running(&task);
+  core::execution inner{.call = &task, .resources = this};
+  const core::execution_scope scope(inner);
+  if (task.execute(nullptr) == detail::invocation::outcome::finished) {
+    end_running(&task);
+    task.retire();
+  }
+  if (outer != nullptr) begin_running(outer);
+}
+
+lease* lease::current() noexcept {
+  core::execution* const now = core::current_execution;
+  return now != nullptr ? dynamic_cast<lease*>(now->resources) : nullptr;
+}
+
+/// Waits while an abort or a forced cancel looks at the task.
+void lease::end_running(detail::task* task) noexcept {
+  for (;;) {
+    detail::task* seen = task;
+    if (running_.compare_exchange_weak(seen, nullptr, std::memory_order_acq_rel)) return;
+    std::this_thread::yield();
+  }
+}
+
+void lease::suspend() noexcept {
+  if (!queue_.has_cpus()) return;
+  auto held = holding::all;
+  if (holding_.compare_exchange_strong(held, holding::lent)) {
+    queue_.engine().ledger().release(queue_.cpu_shape());
+  }
+}
+
+void lease::resume() noexcept {
+  if (holding_.load() != holding::lent) return;
+  resume_claim claim;
+  claim.take(queue_.engine().ledger(), queue_.cpu_shape());
+  holding_.store(holding::all);
+}
+
+void lease::forfeit() noexcept {
+  // One that is lent gets its stop request while it waits, and ends soon anyway.
+  auto held = holding::all;
+  if (holding_.compare_exchange_strong(held, holding::nothing)) {
+    queue_.engine().ledger().release(queue_.shape());
+  }
+}
+
+// -- in place -------------------------------------------------------------------------------------
+
+namespace {
+
+/// Resources that a task which runs in place took for itself.
+class own_resources final : public core::resource_holder {
+ public:
+  explicit own_resources(task_queue& queue) : queue_(queue) {}
+  ~own_resources() { queue_.engine().ledger().release(queue_.shape()); }
+  void suspend() noexcept override {
+    if (queue_.has_cpus()) queue_.engine().ledger().release(queue_.cpu_shape());
+  }
+  void resume() noexcept override {
+    if (!queue_.has_cpus()) return;
+    resume_claim claim;
+    claim.take(queue_.engine().ledger(), queue_.cpu_shape());
+  }
+
+ private:
+  task_queue& queue_;
+};
+
+}  // namespace
+
+void run_in_place(detail::task& task) noexcept {
+  task_queue* const queue = detail::task_access::queue(task);
+  if (queue == nullptr || !core::stage::on_stage_thread()) return;
+  if (core::stage::stack_left() < min_stack_left) return;
+  core::execution* const outer = core::current_execution;
+  if (outer == nullptr) return;
+  if (outer->call != nullptr && outer->call->stop_requested()) return;
+  auto* const held = dynamic_cast<lease*>(outer->resources);
+  if (held != nullptr && &held->queue() == queue) {
+    // The waiting task's own resources are what this one needs.
+    if (queue->take(task)) held->run(task);
+    return;
+  }
+  core::ledger& ledger = queue->engine().ledger();
+  if (task.state() != detail::invocation::run_state::queued) return;
+  if (!ledger.try_acquire(queue->shape())) return;
+  if (!queue->take(task)) {
+    ledger.release(queue->shape());
+    return;
+  }
+  own_resources resources(*queue);
+  if (task.claimed() && !task.begun()) {
+    task.retire();
+    return;
+  }
+  core::execution inner{.call = &task, .resources = &resources};
+  const core::execution_scope scope(inner);
+  if (task.execute(nullptr) == detail::invocation::outcome::finished) task.retire();
+}
+
+}  // namespace troupe::tasks

@@ -1,0 +1,143 @@
+#include <random>
+#include <string>
+
+#include <troupe/detail/stored_options.hpp>
+#include <troupe/error.hpp>
+#include <troupe/task.hpp>
+
+#include "core/pinned.hpp"
+#include "core/retry_state.hpp"
+#include "tasks/lease.hpp"
+#include "tasks/task_engine.hpp"
+
+namespace troupe::detail {
+
+namespace {
+
+double random01() {
+  thread_local std::minstd_rand generator{std::random_device{}()};
+  return std::generate_canonical<double, 32>(generator);
+}
+
+/// The wait before attempt `attempts + 1`, or nothing.
+std::optional<std::chrono::milliseconds> next_wait(const options& o, int attempts) {
+  core::retry_state state({.max_retries = o.max_retries.value_or(3),
+                           .delay = o.retry_delay,
+                           .max_delay = o.retry_max_delay,
+                           .jitter = o.retry_jitter});
+  std::optional<std::chrono::milliseconds> wait;
+  for (int i = 0; i <= attempts; ++i) {
+    wait = state.next(random01());
+    if (!wait) break;
+  }
+  return wait;
+}
+
+}  // namespace
+
+void task::submit(std::shared_ptr<const stored_options> options) {
+  try {
+    core::runtime& runtime = core::require_runtime("remote");
+    auto& engine = static_cast<tasks::task_engine&>(*runtime.tasks);
+    set_options(std::move(options));
+    tasks::task_queue& queue = engine.queue_for(stored(), name());
+    shape_ = &queue;
+    if (stored() != nullptr) {
+      const troupe::options& o = stored()->get();
+      if (o.retry_exceptions) {
+        if (!info().repeatable) {
+          throw std::invalid_argument("task '" + std::string(name()) +
+                                      "': retry_exceptions needs arguments that can be copied");
+        }
+        set_keep_arguments(true);
+      }
+    }
+    engine.task_submitted();
+    adopt_parent();
+    if (stored() != nullptr && stored()->get().timeout.count() > 0) {
+      deadline_timer_ = runtime.the_timers->call_after(
+          stored()->get().timeout, [self = core::pinned<task>(*this)] { self->expire(); });
+    }
+    if (!connect()) return;
+    if (claimed()) {
+      retire();
+    } else if (!queue.push(*this, runtime.settings.max_pending)) {
+      auto limit = pending_calls_limit_error(
+          "task '" + std::string(name()) + "' is one too many: " +
+          std::to_string(runtime.settings.max_pending) +
+          " tasks wait already (option max-pending); wait for some before submitting more");
+      pin();
+      abandon(make_failure(std::make_exception_ptr(limit)));
+      retire();
+      throw limit;
+    }
+  } catch (...) {
+    unpin();
+    throw;
+  }
+}
+
+void task::dispatch() noexcept {
+  auto& queue = *static_cast<tasks::task_queue*>(shape_);
+  if (state() == run_state::suspended) queue.engine().take_up(*this);
+  if (claimed() && !begun()) {
+    retire();
+  } else {
+    // The bound is for submitters: what was accepted is never refused later.
+    queue.push(*this, static_cast<std::size_t>(-1));
+  }
+}
+
+void task::assist() noexcept {
+  if (state() == run_state::queued) tasks::run_in_place(*this);
+}
+
+bool task::retry(const failure_ptr& why) noexcept {
+  if (stored() == nullptr) return false;
+  const options& o = stored()->get();
+  if (!o.retry_exceptions || stop_requested()) return false;
+  if (is_exception<task_cancelled_error>(why->thrown)) return false;
+  if (!o.retry_exceptions.matches(why->thrown)) return false;
+  const auto wait = next_wait(o, attempt());
+  if (!wait) return false;
+  auto& engine = static_cast<tasks::task_queue*>(shape_)->engine();
+  start_over();
+  set_state(run_state::suspended);
+  put_aside();
+  if (wait->count() == 0) {
+    dispatch();
+    return true;
+  }
+  const core::pinned<task> self(*this);  // the timer may fire before its id is noted
+  retry_timer_.store(engine.runtime().the_timers->call_after(
+      *wait, [self] {
+        self->retry_timer_.store(0);
+        self->dispatch();
+      }));
+  return true;
+}
+
+void task::ended() noexcept {
+  auto& engine = static_cast<tasks::task_queue*>(shape_)->engine();
+  if (deadline_timer_ != 0) engine.runtime().the_timers->cancel(deadline_timer_);
+  engine.task_ended();
+}
+
+void task::stopped(bool force) noexcept {
+  auto& engine = static_cast<tasks::task_queue*>(shape_)->engine();
+  const std::uint64_t timer = retry_timer_.exchange(0);
+  if (timer != 0 && engine.runtime().the_timers->cancel(timer)) dispatch();
+  if (force) engine.forfeit_lease_of(*this);
+}
+
+void task::put_aside() noexcept {
+  if (tasks::lease* const lease = tasks::lease::current()) lease->end_running(this);
+  static_cast<tasks::task_queue*>(shape_)->engine().put_aside(*this);
+}
+
+void task::take_up() noexcept {
+  static_cast<tasks::task_queue*>(shape_)->engine().take_up(*this);
+  if (tasks::lease* const lease = tasks::lease::current()) lease->begin_running(this);
+}
+
+}  // namespace troupe::detail

@@ -1,0 +1,232 @@
+#include "tasks/task_engine.hpp"
+
+#include <string>
+
+#include <troupe/detail/stored_options.hpp>
+#include <troupe/error.hpp>
+
+#include "core/node_name.hpp"
+#include "core/placement.hpp"
+#include "tasks/lease.hpp"
+
+namespace troupe::tasks {
+
+using detail::task;
+using detail::task_access;
+
+// -- task_list ------------------------------------------------------------------------------------
+
+void task_list::push_back(task& t) noexcept {
+  task_access::next(t) = nullptr;
+  task_access::previous(t) = last_;
+  (last_ != nullptr ? task_access::next(*last_) : first_) = &t;
+  last_ = &t;
+  ++size_;
+}
+
+task* task_list::pop_front() noexcept {
+  task* const oldest = first_;
+  if (oldest != nullptr) remove(*oldest);
+  return oldest;
+}
+
+void task_list::remove(task& t) noexcept {
+  task* const next = task_access::next(t);
+  task* const previous = task_access::previous(t);
+  (previous != nullptr ? task_access::next(*previous) : first_) = next;
+  (next != nullptr ? task_access::previous(*next) : last_) = previous;
+  --size_;
+}
+
+// -- task_queue -----------------------------------------------------------------------------------
+
+task_queue::task_queue(task_engine& engine, core::resource_set demand) : engine_(engine) {
+  core::resource_set cpus;
+  cpus.set(core::cpu_name, demand.get(core::cpu_name));
+  has_cpus_ = !cpus.empty();
+  shape_ = engine.ledger().intern(demand);
+  cpu_shape_ = engine.ledger().intern(cpus);
+}
+
+bool task_queue::push(task& t, std::size_t bound) noexcept {
+  {
+    const std::lock_guard guard(lock_);
+    if (waiting_.size() >= bound) return false;
+    t.set_state(detail::invocation::run_state::queued);
+    waiting_.push_back(t);
+    size_.store(waiting_.size());
+  }
+  if (!asking_.load()) want_lease();
+  return true;
+}
+
+task* task_queue::pop() noexcept {
+  if (size_.load(std::memory_order_relaxed) == 0) return nullptr;
+  const std::lock_guard guard(lock_);
+  task* const oldest = waiting_.pop_front();
+  if (oldest == nullptr) return nullptr;
+  size_.store(waiting_.size());
+  oldest->begin();
+  return oldest;
+}
+
+bool task_queue::take(task& t) noexcept {
+  const std::lock_guard guard(lock_);
+  if (!t.begin()) return false;
+  waiting_.remove(t);
+  size_.store(waiting_.size());
+  return true;
+}
+
+void task_queue::want_lease() noexcept {
+  if (!asking_.exchange(true)) engine_.ledger().request(*this, shape_, core::grant_order::normal);
+}
+
+void task_queue::granted() noexcept { engine_.stage().enqueue(new lease(*this)); }
+
+void task_queue::lease_arrived() noexcept {
+  asking_.store(false);
+  if (!empty()) want_lease();
+}
+
+void task_queue::lease_leaves() noexcept {
+  if (asking_.load() && empty() && engine_.ledger().withdraw(*this)) lease_arrived();
+}
+
+// -- task_engine ----------------------------------------------------------------------------------
+
+task_engine::task_engine(core::runtime& runtime) : runtime_(runtime) {}
+
+task_engine::~task_engine() = default;
+
+task_queue& task_engine::queue_for(const detail::stored_options* stored, std::string_view name) {
+  if (stored == nullptr) {
+    if (task_queue* const known = default_queue_.load(std::memory_order_acquire)) return *known;
+  }
+  if (stored != nullptr &&
+      stored->resolved_epoch.load(std::memory_order_acquire) == runtime_.epoch) {
+    return *static_cast<task_queue*>(stored->resolved_shape.load(std::memory_order_relaxed));
+  }
+  static const options defaults;
+  const options& wanted = stored != nullptr ? stored->get() : defaults;
+  const core::resource_set demand =
+      core::make_demand(wanted.num_cpus, 1.0, wanted.num_gpus, wanted.memory,
+                        {wanted.resources.begin(), wanted.resources.size()});
+  core::check_placement(wanted, name, core::node_name(), runtime_.settings.labels);
+  if (const auto missing = ledger().never_fits(demand)) {
+    throw placement_error("task '" + std::string(name) + "' can never run: it " + *missing);
+  }
+  task_queue* queue = nullptr;
+  {
+    const std::lock_guard guard(queues_mutex_);
+    task_queue*& known = by_shape_[ledger().intern(demand)];
+    if (known == nullptr) {
+      known = queues_.emplace_back(std::make_unique<task_queue>(*this, demand)).get();
+    }
+    queue = known;
+  }
+  if (stored != nullptr) {
+    stored->resolved_shape.store(queue, std::memory_order_relaxed);
+    stored->resolved_epoch.store(runtime_.epoch, std::memory_order_release);
+  } else {
+    default_queue_.store(queue, std::memory_order_release);
+  }
+  return *queue;
+}
+
+void task_engine::task_ended() noexcept {
+  ended_.fetch_add(1);
+  if (core::parker* const drainer = drainer_.load()) {
+    if (pending() == 0) drainer->unpark();
+  }
+}
+
+std::size_t task_engine::pending() const noexcept {
+  const std::uint64_t ended = ended_.load();
+  return static_cast<std::size_t>(submitted_.load() - ended);
+}
+
+void task_engine::put_aside(task& t) noexcept {
+  const std::lock_guard guard(aside_mutex_);
+  aside_.push_back(t);
+}
+
+void task_engine::take_up(task& t) noexcept {
+  const std::lock_guard guard(aside_mutex_);
+  aside_.remove(t);
+}
+
+void task_engine::lease_made(lease& made) {
+  const std::lock_guard guard(leases_mutex_);
+  made.next_ = first_lease_;
+  if (first_lease_ != nullptr) first_lease_->previous_ = &made;
+  first_lease_ = &made;
+}
+
+void task_engine::lease_gone(lease& gone) noexcept {
+  const std::lock_guard guard(leases_mutex_);
+  (gone.previous_ != nullptr ? gone.previous_->next_ : first_lease_) = gone.next_;
+  if (gone.next_ != nullptr) gone.next_->previous_ = gone.previous_;
+}
+
+void task_engine::forfeit_lease_of(const task& t) noexcept {
+  const std::lock_guard guard(leases_mutex_);
+  for (lease* l = first_lease_; l != nullptr; l = l->next_) {
+    l->with_running([&](task& running) {
+      if (&running == &t) l->forfeit();
+    });
+  }
+}
+
+void task_engine::abort() noexcept {
+  std::vector<task*> found;
+  const auto keep = [&](task& t) {
+    t.pin();
+    found.push_back(&t);
+  };
+  {
+    const std::lock_guard guard(aside_mutex_);
+    task_list seen;
+    while (task* t = aside_.pop_front()) {
+      keep(*t);
+      seen.push_back(*t);
+    }
+    aside_ = seen;
+  }
+  {
+    const std::lock_guard guard(leases_mutex_);
+    for (lease* l = first_lease_; l != nullptr; l = l->next_) l->with_running(keep);
+  }
+  {
+    // Queued tasks are retired by the leases that come for them; they only have to fail.
+    const std::lock_guard guard(queues_mutex_);
+    for (const auto& queue : queues_) {
+      while (task* t = queue->pop()) {
+        t->pin();
+        t->cancel(false, true);
+        t->retire();
+        t->unpin();
+      }
+    }
+  }
+  for (task* t : found) {
+    t->cancel(false, true);
+    t->unpin();
+  }
+}
+
+std::vector<std::string> task_engine::running() {
+  std::vector<std::string> names;
+  const std::lock_guard guard(leases_mutex_);
+  for (lease* l = first_lease_; l != nullptr; l = l->next_) {
+    l->with_running([&](task& t) { names.emplace_back(t.name()); });
+  }
+  return names;
+}
+
+task_engine* find_engine() noexcept {
+  core::runtime* const running = core::find_runtime();
+  return running != nullptr ? static_cast<task_engine*>(running->tasks.get()) : nullptr;
+}
+
+}  // namespace troupe::tasks

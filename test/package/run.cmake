@@ -1,0 +1,47 @@
+# Builds and runs the consumer against troupe as KIND says: `installed` (into a prefix with a blank in it) or
+# `subdirectory`. See CMakeLists.txt beside this file for the variables.
+cmake_minimum_required(VERSION 3.25)
+function(run)
+  execute_process(COMMAND ${ARGV} COMMAND_ECHO STDOUT RESULT_VARIABLE code)
+  if(NOT code EQUAL 0)
+    message(FATAL_ERROR "ended with ${code}: ${ARGV}")
+  endif()
+endfunction()
+
+set(consumer "${CMAKE_CURRENT_LIST_DIR}/consumer")
+file(REMOVE_RECURSE "${WORK_DIR}")
+set(flags "")
+if(SANITIZE)
+  set(flags "-fsanitize=${SANITIZE}")
+endif()
+set(arguments
+    -G "${GENERATOR}" "-DCMAKE_CXX_COMPILER=${COMPILER}" "-DCMAKE_CXX_FLAGS=${flags}"
+    "-DCMAKE_BUILD_TYPE=${BUILD_TYPE}")
+if(LAUNCHER)
+  list(APPEND arguments "-DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER}")
+endif()
+
+if(KIND STREQUAL "installed")
+  set(prefix "${WORK_DIR}/prefix")
+  run(${CMAKE_COMMAND} --install "${TROUPE_BINARY_DIR}" --prefix "${prefix}")
+  list(APPEND arguments "-DCMAKE_PREFIX_PATH=${prefix}")
+else()
+  list(APPEND arguments "-DTROUPE_SOURCE_DIR=${TROUPE_SOURCE_DIR}")
+endif()
+run(${CMAKE_COMMAND} -S "${consumer}" -B "${WORK_DIR}/build" ${arguments})
+run(${CMAKE_COMMAND} --build "${WORK_DIR}/build" --parallel 2 --target consumer)
+run("${WORK_DIR}/build/consumer")
+
+find_program(PKG_CONFIG pkg-config)
+if(KIND STREQUAL "installed" AND PKG_CONFIG)
+  file(GLOB_RECURSE pc "${prefix}/*/troupe.pc")
+  cmake_path(GET pc PARENT_PATH pc_dir)
+  set(ENV{PKG_CONFIG_PATH} "${pc_dir}")
+  execute_process(COMMAND "${PKG_CONFIG}" --cflags --libs troupe OUTPUT_VARIABLE found COMMAND_ERROR_IS_FATAL ANY)
+  separate_arguments(found UNIX_COMMAND "${found}")
+  file(GLOB_RECURSE library "${prefix}/*/libtroupe.so")
+  cmake_path(GET library PARENT_PATH library_dir)
+  run("${COMPILER}" -std=c++20 ${flags} "${consumer}/main.cpp" ${found} "-Wl,-rpath,${library_dir}" -o
+      "${WORK_DIR}/by_pkg_config")
+  run("${WORK_DIR}/by_pkg_config")
+endif()
