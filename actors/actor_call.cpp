@@ -12,10 +12,7 @@
 
 namespace troupe::detail {
 
-actor_call::~actor_call() {
-  // A creation's reference is given back when it retires: its object outlives the actor.
-  if (target_ != nullptr && !creates_) target_->release_reference();
-}
+actor_call::~actor_call() = default;
 
 void actor_call::dispatch() noexcept { target_->dispatch(*this); }
 

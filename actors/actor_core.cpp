@@ -200,8 +200,10 @@ void actor_core::submit(actor_call& call, options_ptr call_options) {
   }
   const std::uint32_t own_bound = given().max_pending_calls;
   const std::size_t bound = own_bound != 0 ? own_bound : engine_.runtime().settings.max_pending;
-  if (pending_.fetch_add(1) >= bound) {
-    pending_.fetch_sub(1);
+  const std::uint32_t before = pending_.fetch_add(1);
+  if (before == 0) add_reference();  // calls that have not ended keep the actor, all as one
+  if (before >= bound) {
+    call_ended();
     throw pending_calls_limit_error(
         "call '" + std::string(call.info().name) + "' of actor " + full_name() +
         " is one too many: " + std::to_string(bound) + " calls wait already (option " +
@@ -211,7 +213,6 @@ void actor_core::submit(actor_call& call, options_ptr call_options) {
   if (retries && call.info().repeatable) call.set_keep_arguments(true);
   call.group_ = group;
   call.target_ = this;
-  add_reference();
   call.set_options(std::move(call_options));
   call.adopt_parent();
   const core::execution* const caller = core::current_execution;
@@ -301,6 +302,7 @@ void actor_core::call_ended() noexcept {
   if (pending_.fetch_sub(1) != 1) return;
   check_scope();
   engine_.actor_is_idle();
+  release_reference();
 }
 
 void actor_core::stop_showing(actor_call& call) noexcept { current_running->end(&call); }

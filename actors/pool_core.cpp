@@ -457,6 +457,7 @@ pool_ptr pool_core::make(const pool_settings& settings, std::size_t size, member
   check(settings);
   if (size == 0) throw std::invalid_argument(settings.name + ": a pool has at least one member");
   auto made = std::make_shared<pool>(settings, factory);
+  const nobodys_child independent;
   for (std::size_t i = 0; i < size; ++i) made->push(factory());
   return made;
 }
@@ -474,7 +475,32 @@ bool actor_ended_under(const object_state& result) {
   }
 }
 
-std::size_t default_pool_size() {
+pool_settings settings_of(const pool_options& options, std::string_view kind,
+                          std::string_view class_name) {
+  const auto refuse = [&](const std::string& what) {
+    throw std::invalid_argument(std::string(kind) + " of " + std::string(class_name) + ": " + what);
+  };
+  if (!options.actor.name.empty() && options.size != 1) {
+    refuse("actor.name is '" + std::string(options.actor.name) +
+           "', but only a pool of one member can give its member a name");
+  }
+  if (kind == "actor_pool" && (!options.name.empty() || options.get_if_exists ||
+                               options.lifetime != lifetime::scoped)) {
+    refuse("it has no name and lifetime of its own; use a shared_pool");
+  }
+  pool_settings settings{.max_in_flight = options.max_in_flight,
+                         .max_pending = options.max_pending,
+                         .max_attempts = options.max_attempts,
+                         .max_replacements = options.max_replacements,
+                         .name = "pool of " + std::string(class_name)};
+  if (settings.max_in_flight == 0) {
+    settings.max_in_flight = static_cast<std::size_t>(std::max(1, options.actor.max_concurrency));
+  }
+  return settings;
+}
+
+std::size_t size_of(const pool_options& options) {
+  if (options.size != 0) return options.size;
   const auto total = cluster_resources();
   const auto cpus = total.find("CPU");
   return cpus == total.end() ? 1 : std::max<std::size_t>(1, static_cast<std::size_t>(cpus->second));

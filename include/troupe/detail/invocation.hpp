@@ -249,7 +249,7 @@ class TROUPE_API actor_call : public invocation, public queue_node {
  private:
   friend class actor_core;
   void start_deadline(std::chrono::nanoseconds timeout);
-  actor_core* target_ = nullptr;  ///< holds a reference to the actor's memory
+  actor_core* target_ = nullptr;  ///< valid until the call has ended
   actor_call* next_ = nullptr;  ///< among the actor's calls that were put aside, as `previous_`
   actor_call* previous_ = nullptr;
   std::uint64_t caller_ = 0;

@@ -1,13 +1,12 @@
 /// What pools of actors need of the runtime, without its types.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -15,37 +14,9 @@
 #include <troupe/detail/actor_api.hpp>
 #include <troupe/detail/object_state.hpp>
 #include <troupe/object_ref.hpp>
+#include <troupe/pool_options.hpp>
 
 namespace troupe {
-
-/// What a pool has and does now.
-struct pool_stats {
-  std::size_t members = 0;
-  std::size_t waiting = 0;     ///< inputs that no member has taken
-  std::size_t running = 0;     ///< calls that members have
-  std::uint64_t replaced = 0;  ///< members started in place of dead ones
-
-  bool operator==(const pool_stats&) const = default;
-  template <class Archive>
-  void serialize(Archive& archive) {
-    archive(members, waiting, running, replaced);
-  }
-};
-
-/// How inputs become batches.
-struct batch_options {
-  /// Inputs in one call at most.
-  std::size_t max_batch_size = 32;
-  /// How long an input waits for others while a member is free. 0: not at all; then a batch is what
-  /// came while all members were busy.
-  std::chrono::nanoseconds max_wait{0};
-
-  bool operator==(const batch_options&) const = default;
-  template <class Archive>
-  void serialize(Archive& archive) {
-    archive(max_batch_size, max_wait);
-  }
-};
 
 namespace detail {
 
@@ -108,8 +79,7 @@ class TROUPE_API pool_core {
 
   // -- single calls, see pool_place ---------------------------------------------------------------
 
-  /// Throws `pending_calls_limit_error` or `actor_died_error`; nothing when `may_refuse` and there
-  /// is no room.
+  /// Throws `pending_calls_limit_error` or `actor_died_error`.
   virtual std::uint64_t enter() = 0;
   /// Ready when a member has been chosen, failed when none will be.
   virtual object_ptr granted(std::uint64_t item) = 0;
@@ -170,8 +140,15 @@ class TROUPE_API pool_place {
   std::uint64_t item_ = 0;
 };
 
-/// One for each CPU of the runtime.
-TROUPE_API std::size_t default_pool_size();
+/// A handle to a pool that a task may take along.
+struct pool_link {
+  pool_ptr pool;
+};
+
+/// Checks the options of a pool. `kind`: `actor_pool` or `shared_pool`.
+TROUPE_API pool_settings settings_of(const pool_options& options, std::string_view kind,
+                                     std::string_view class_name);
+TROUPE_API std::size_t size_of(const pool_options& options);
 /// Throws `std::invalid_argument` that names what is out of range.
 TROUPE_API void check_batch_options(const batch_options& options);
 /// The failure of a batch whose method gave `got` results for `expected` inputs.
@@ -182,6 +159,8 @@ template <>
 inline constexpr bool archivable_v<pool_place> = true;
 template <>
 inline constexpr bool archivable_v<pool_batch> = true;
+template <>
+inline constexpr bool archivable_v<pool_link> = true;
 
 }  // namespace detail
 }  // namespace troupe
