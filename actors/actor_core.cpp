@@ -225,12 +225,15 @@ void actor_core::submit(actor_call& call, options_ptr call_options) {
   if (call.info().refers) {
     call.connect_arguments();
     const bool ready = call.arguments_ready();
-    if (is_ordered() && group == 0 && (!ready || lanes_in_use_.load(std::memory_order_relaxed))) {
+    const bool ordered = is_ordered() && group == 0;
+    // Where order does not matter, a call that waits has a lane of its own.
+    if (!ordered) call.caller_ = ~call.id();
+    if (!ready || (ordered && lanes_in_use_.load(std::memory_order_relaxed))) {
       hold(call);
       if (call.release_arguments()) dispatch(call);
       return;
     }
-    if (!call.release_arguments()) return;
+    call.release_arguments();
   } else if (is_ordered() && group == 0 && lanes_in_use_.load(std::memory_order_relaxed)) {
     hold(call);
     dispatch(call);
@@ -701,10 +704,12 @@ void actor_core::end_now() noexcept {
   }
   for (actor_call* call : held) {
     call->abandon(why);
+    call->disconnect();
     call->unpin();
   }
   if (!creation_retired_.load()) {
     creation_->abandon(why);
+    creation_->disconnect();
     // One that still waits for its arguments is retired when they come; see `open_gate`.
     if (gate_.load() == 0) retire_creation();
   }

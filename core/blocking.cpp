@@ -7,7 +7,6 @@
 
 #include <troupe/error.hpp>
 
-#include "core/runtime.hpp"
 #include "core/stage/stage.hpp"
 
 namespace troupe::core {
@@ -44,12 +43,6 @@ struct parker_of_thread {
   }
 };
 
-stage* current_stage() noexcept {
-  if (!stage::on_stage_thread()) return nullptr;
-  runtime* const running = find_runtime();
-  return running != nullptr ? running->the_stage.get() : nullptr;
-}
-
 }  // namespace
 
 parker& this_thread_parker() noexcept {
@@ -59,17 +52,19 @@ parker& this_thread_parker() noexcept {
 
 // -- off_stage ------------------------------------------------------------------------------------
 
-off_stage::off_stage() : stage_(current_stage()) {
-  if (stage_ == nullptr) return;
-  stage_->leave();
+off_stage::off_stage() {
+  if (!stage::on_stage_thread()) return;
+  left_ = stage::leave();
+  refused_ = !left_;
+  if (!left_) return;
   resources_ = current_execution != nullptr ? current_execution->resources : nullptr;
   if (resources_ != nullptr) resources_->suspend();
 }
 
 off_stage::~off_stage() {
-  if (stage_ == nullptr) return;
+  if (!left_) return;
   if (resources_ != nullptr) resources_->resume();
-  stage_->rejoin();
+  stage::rejoin();
 }
 
 // -- blocking_wait --------------------------------------------------------------------------------
@@ -77,6 +72,12 @@ off_stage::~off_stage() {
 void throw_cancelled_wait(const detail::invocation& call) {
   throw task_cancelled_error("'" + std::string(call.name()) +
                              "' was cancelled while it waited in troupe");
+}
+
+void throw_too_many_blocked() {
+  throw pending_calls_limit_error(
+      "one more thread would block in a wait of troupe than max-threads allows; raise it, or wait in "
+      "coroutines (co_await), which need no thread");
 }
 
 blocking_wait::blocking_wait()
@@ -89,9 +90,10 @@ blocking_wait::~blocking_wait() {
   if (call_ != nullptr) call_->block_on(nullptr);
 }
 
-blocking_wait::outcome blocking_wait::wait(const detail::deadline& until) {
+blocking_wait::outcome blocking_wait::wait(const detail::deadline& until) noexcept {
   if (done_.load(std::memory_order_acquire)) return outcome::woken;
   const off_stage away;
+  if (!away) return outcome::refused;
   for (;;) {
     if (done_.load(std::memory_order_acquire)) return outcome::woken;
     if (call_ != nullptr && call_->stop_requested()) return outcome::interrupted;
@@ -101,6 +103,11 @@ blocking_wait::outcome blocking_wait::wait(const detail::deadline& until) {
       return done_.load(std::memory_order_acquire) ? outcome::woken : outcome::timed_out;
     }
   }
+}
+
+void blocking_wait::check(outcome how) const {
+  if (how == outcome::interrupted) throw_cancelled_wait(*call_);
+  if (how == outcome::refused) throw_too_many_blocked();
 }
 
 void blocking_wait::wait_for_wake() noexcept {

@@ -11,8 +11,6 @@
 
 namespace troupe::core {
 
-class stage;
-
 /// One blocking wait of the calling thread. Construct it, arrange for `wake` to be called, then
 /// `wait`. Confined to its thread, but for `wake` and `interrupt`.
 class blocking_wait final : public detail::interruptible {
@@ -32,9 +30,12 @@ class blocking_wait final : public detail::interruptible {
   /// Asks the thread to look at its stop request.
   void interrupt() noexcept override { parker_.unpark(); }
 
-  enum class outcome { woken, timed_out, interrupted };
+  /// `refused`: one more blocked thread is too many.
+  enum class outcome { woken, timed_out, interrupted, refused };
   /// Sleeps until `wake`, the deadline, or a stop request of the running call.
-  outcome wait(const detail::deadline& until);
+  outcome wait(const detail::deadline& until) noexcept;
+  /// Throws the error of a wait that ended as `interrupted` or `refused`.
+  void check(outcome how) const;
   /// Sleeps until `wake`, whatever else happens: for one that is known to come at once.
   void wait_for_wake() noexcept;
 
@@ -47,6 +48,8 @@ class blocking_wait final : public detail::interruptible {
 
 /// Throws the error of a task that was asked to stop while it waits.
 [[noreturn]] void throw_cancelled_wait(const detail::invocation& call);
+/// Throws the error of a wait that would block one thread too many.
+[[noreturn]] void throw_too_many_blocked();
 
 /// While it lives the thread's CPU and slot are others'.
 class off_stage {
@@ -55,9 +58,12 @@ class off_stage {
   ~off_stage();
   off_stage(const off_stage&) = delete;
   off_stage& operator=(const off_stage&) = delete;
+  /// False when the thread keeps its slot, because one more blocked thread is too many.
+  explicit operator bool() const noexcept { return !refused_; }
 
  private:
-  stage* stage_ = nullptr;
+  bool left_ = false;
+  bool refused_ = false;
   resource_holder* resources_ = nullptr;
 };
 

@@ -51,8 +51,6 @@ void invocation::set_options(std::shared_ptr<const stored_options> options) noex
   options_ = std::move(options);
 }
 
-void invocation::visit_arguments(void (*)(void*, object_state&), void*) {}
-
 void invocation::lock() noexcept {
   while (lock_.exchange(true, std::memory_order_acquire)) {
     while (lock_.load(std::memory_order_relaxed)) std::this_thread::yield();
@@ -135,6 +133,32 @@ void invocation::dependency_ready(continuation& self, object_state& object) noex
   invocation& owner = *static_cast<dependency&>(self).owner;
   if (object.has_failed()) owner.abandon(object.why());
   if (owner.pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) owner.dispatch();
+}
+
+bool invocation::stop_waiting(dependency& node, object_state& argument) noexcept {
+  return node.owner != nullptr && argument.forget(node);
+}
+
+/// One more thing to wait for, so that the arguments stay while they are looked at. False when all
+/// are there, and the call may run already.
+bool invocation::hold_arguments() noexcept {
+  std::uint32_t seen = pending_.load(std::memory_order_acquire);
+  do {
+    if (seen == 0) return false;
+  } while (!pending_.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel));
+  return true;
+}
+
+void invocation::assist_producers() noexcept {
+  if (!hold_arguments()) return;
+  assist_arguments();
+  if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) dispatch();
+}
+
+void invocation::disconnect() noexcept {
+  if (!hold_arguments()) return;
+  const std::uint32_t settled = 1 + disconnect_arguments();
+  if (pending_.fetch_sub(settled, std::memory_order_acq_rel) == settled) dispatch();
 }
 
 // -- suspension -----------------------------------------------------------------------------------
@@ -223,6 +247,7 @@ bool invocation::cancel(bool force, bool recursive) {
       task_cancelled_error("'" + std::string(name()) + "' was cancelled"))));
   request_stop(recursive);
   stopped(force);
+  disconnect();
   unpin();
   return true;
 }
@@ -235,6 +260,7 @@ void invocation::expire() noexcept {
       std::to_string(options_->get().timeout.count()) + " ms"))));
   request_stop(true);
   stopped(false);
+  disconnect();
   unpin();
 }
 

@@ -96,7 +96,7 @@ void wait_until_ready(object_state& object, const deadline& until) {
   const auto outcome = blocked.wait(until);
   if (outcome == blocking_wait::outcome::woken) return;
   if (!object.forget(node)) blocked.wait_for_wake();
-  if (outcome == blocking_wait::outcome::interrupted) core::throw_cancelled_wait(*current_invocation());
+  blocked.check(outcome);
   if (!object.ready()) throw_timeout(&object);
 }
 
@@ -144,7 +144,7 @@ object_state* wait_until_all_ready(std::span<object_state* const> objects, const
     std::this_thread::yield();
   }
   if (object_state* failed = group.failed.load(std::memory_order_acquire)) return failed;
-  if (outcome == blocking_wait::outcome::interrupted) core::throw_cancelled_wait(*current_invocation());
+  blocked.check(outcome);
   if (outcome == blocking_wait::outcome::timed_out && group.left.load() != 0) throw_timeout(nullptr);
   return nullptr;
 }
@@ -301,9 +301,7 @@ std::vector<std::uint32_t> wait_set::take(std::size_t count, const deadline& unt
       const std::lock_guard guard(block_->mutex);
       block_->waiter = nullptr;
     }
-    if (outcome == core::blocking_wait::outcome::interrupted) {
-      core::throw_cancelled_wait(*current_invocation());
-    }
+    blocked.check(outcome);
     collect();
   }
   std::vector<std::uint32_t> taken;
@@ -323,14 +321,14 @@ std::vector<std::uint32_t> wait_set::take(std::size_t count, const deadline& unt
 
 namespace troupe {
 
-detail::blocking_scope::blocking_scope() : away_(new core::off_stage) {}
-detail::blocking_scope::~blocking_scope() { delete static_cast<core::off_stage*>(away_); }
+detail::blocking_scope::blocking_scope() : away_(std::make_unique<core::off_stage>()) {
+  if (!*away_) core::throw_too_many_blocked();
+}
+detail::blocking_scope::~blocking_scope() = default;
 
 void sleep_until(std::chrono::steady_clock::time_point time) {
   core::blocking_wait blocked;
-  if (blocked.wait(time) == core::blocking_wait::outcome::interrupted) {
-    core::throw_cancelled_wait(*detail::current_invocation());
-  }
+  blocked.check(blocked.wait(time));
 }
 
 void sleep_for(std::chrono::nanoseconds duration) {

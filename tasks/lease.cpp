@@ -149,13 +149,15 @@ class own_resources final : public core::resource_holder {
 
 }  // namespace
 
+bool may_run_in_place() noexcept {
+  if (!core::stage::on_stage_thread() || core::stage::stack_left() < min_stack_left) return false;
+  const core::execution* const outer = core::current_execution;
+  return outer != nullptr && outer->call != nullptr && !outer->call->stop_requested();
+}
+
 void run_in_place(detail::task& task) noexcept {
   task_queue* const queue = detail::task_access::queue(task);
-  if (queue == nullptr || !core::stage::on_stage_thread()) return;
-  if (core::stage::stack_left() < min_stack_left) return;
   core::execution* const outer = core::current_execution;
-  if (outer == nullptr) return;
-  if (outer->call != nullptr && outer->call->stop_requested()) return;
   auto* const held = dynamic_cast<lease*>(outer->resources);
   if (held != nullptr && &held->queue() == queue) {
     // The waiting task's own resources are what this one needs.

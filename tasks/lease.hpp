@@ -77,6 +77,9 @@ class lease final : public core::job, public core::resource_holder {
   lease* previous_ = nullptr;
 };
 
+/// Whether this thread may take on another task while it waits: it is the stage's and has the stack.
+bool may_run_in_place() noexcept;
+
 /// Runs a task that has not begun on this thread, which waits for it. Does nothing when that is not
 /// safe or its resources cannot be had now.
 void run_in_place(detail::task& task) noexcept;

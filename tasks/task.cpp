@@ -58,7 +58,19 @@ void task::submit(std::shared_ptr<const stored_options> options) {
       deadline_timer_ = runtime.the_timers->call_after(
           stored()->get().timeout, [self = core::pinned<task>(*this)] { self->expire(); });
     }
-    if (!connect()) return;
+    if (info().refers) {
+      connect_arguments();
+      if (!arguments_ready()) {
+        // It waits where an abort finds it.
+        set_state(run_state::suspended);
+        engine.put_aside(*this);
+      }
+      if (!release_arguments()) return;
+      if (state() == run_state::suspended) {
+        dispatch();
+        return;
+      }
+    }
     if (claimed()) {
       retire();
     } else if (!queue.push(*this, runtime.settings.max_pending)) {
@@ -89,6 +101,8 @@ void task::dispatch() noexcept {
 }
 
 void task::assist() noexcept {
+  if (!tasks::may_run_in_place()) return;
+  if (state() == run_state::suspended) assist_producers();
   if (state() == run_state::queued) tasks::run_in_place(*this);
 }
 

@@ -2,13 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <string>
-#include <system_error>
 
 #include <caf/actor_system_config.hpp>
 
 #include <troupe/detail/assert.hpp>
-#include <troupe/error.hpp>
 
 namespace troupe::core {
 
@@ -293,18 +290,15 @@ void stage_scheduler::give_away(slot* free, std::unique_lock<std::mutex>& guard)
 
 // -- blocking -------------------------------------------------------------------------------------
 
-void stage_scheduler::leave() {
+bool stage_scheduler::leave() noexcept {
   stage_thread& self = *stage_thread::current;
   std::unique_lock guard(mutex_);
-  if (spares_.empty() && threads_.size() >= options_.max_threads) {
-    throw pending_calls_limit_error(
-        "this would block thread number " + std::to_string(threads_.size()) +
-        " in a wait: raise max-threads, or wait in coroutines (co_await), which need no thread");
-  }
+  if (spares_.empty() && threads_.size() >= options_.max_threads) return false;
   slot* const own = self.own.exchange(nullptr, std::memory_order_relaxed);
   TROUPE_ASSERT(own != nullptr, "a thread that leaves the stage holds a slot");
   ++blocked_;
   give_away(own, guard);
+  return true;
 }
 
 void stage_scheduler::rejoin() noexcept {

@@ -114,7 +114,7 @@ class stage_scheduler final : public caf::scheduler::abstract_coordinator {
   caf::actor_clock& clock() noexcept override { return clock_; }
 
   // -- the stage's side ---------------------------------------------------------------------------
-  void leave();
+  bool leave() noexcept;
   void rejoin() noexcept;
   bool should_yield() const noexcept { return waiting_.load(std::memory_order_relaxed) > 0; }
   stage_stats stats() const noexcept;

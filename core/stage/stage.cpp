@@ -40,12 +40,9 @@ void stage::enqueue(job* what) noexcept {
   }
 }
 
-void stage::leave() {
-  if (on_stage_thread()) scheduler_.load(std::memory_order_relaxed)->leave();
-}
-void stage::rejoin() noexcept {
-  if (on_stage_thread()) scheduler_.load(std::memory_order_relaxed)->rejoin();
-}
+bool stage::leave() noexcept { return stage_thread::current->scheduler.leave(); }
+void stage::rejoin() noexcept { stage_thread::current->scheduler.rejoin(); }
+
 bool stage::should_yield() const noexcept {
   return scheduler_.load(std::memory_order_relaxed)->should_yield();
 }

@@ -45,11 +45,11 @@ class stage {
   /// own queue, where idle threads can steal it.
   void enqueue(job* what) noexcept;
 
-  /// The calling stage thread is about to block: its slot goes to another thread. Throws
-  /// `pending_calls_limit_error` at the bound of threads. Does nothing on other threads.
-  void leave();
+  /// The calling stage thread is about to block: its slot goes to another thread. False, and it keeps
+  /// its slot, when the bound of threads is reached. Only on stage threads.
+  static bool leave() noexcept;
   /// Waits until a slot is free for the thread again. Before new work, in the order of arrival.
-  void rejoin() noexcept;
+  static void rejoin() noexcept;
   /// Whether the running job should end its turn, because a thread waits for a slot.
   bool should_yield() const noexcept;
   /// Tells the monitor that this thread gets on. Called between two tasks of one turn.

@@ -85,13 +85,13 @@ class actor_pool {
   /// A pool of these actors. Dead ones are not replaced.
   explicit actor_pool(const std::vector<actor_handle<T>>& members, const pool_options& options = {})
       : pool_(detail::pool_core::make(
-            detail::settings_of(options, "actor_pool", detail::type_name<T>()),
+            detail::settings_of(options, "actor_pool", detail::class_name<T>()),
             detail::cores_of(members))) {}
   /// Starts members that are made with `args`.
   template <class... A>
   explicit actor_pool(const pool_options& options, A&&... args)
       : pool_(detail::pool_core::make(
-            detail::settings_of(options, "actor_pool", detail::type_name<T>()),
+            detail::settings_of(options, "actor_pool", detail::class_name<T>()),
             detail::size_of(options),
             detail::member_factory_of<T>(options.actor, std::forward<A>(args)...))) {}
   /// Starts `size` members that are made with `args`.
@@ -228,7 +228,7 @@ class actor_pool {
   static object_ref<R> typed(const any_ref& ref, const char* what) {
     if (ref.is<R>()) return ref.as<R>();
     throw std::invalid_argument("actor_pool::" + std::string(what) + "<" +
-                                std::string(detail::type_name<R>()) +
+                                std::string(detail::class_name<R>()) +
                                 ">: the call that is next gives another type");
   }
   template <auto M, class Range>

@@ -100,14 +100,14 @@ class shared_pool {
   explicit shared_pool(const pool_options& options, A&&... args) {
     const std::size_t size = detail::size_of(options);
     const detail::pool_settings settings =
-        detail::settings_of(options, "shared_pool", detail::type_name<T>());
+        detail::settings_of(options, "shared_pool", detail::class_name<T>());
     start(options, size * settings.max_in_flight, settings, size,
           detail::member_factory_of<T>(options.actor, std::forward<A>(args)...));
   }
   /// Starts a pool of these actors. Dead ones are not replaced.
   explicit shared_pool(const std::vector<actor_handle<T>>& members, pool_options options = {}) {
     const detail::pool_settings settings =
-        detail::settings_of(options, "shared_pool", detail::type_name<T>());
+        detail::settings_of(options, "shared_pool", detail::class_name<T>());
     start(options, members.size() * settings.max_in_flight, settings, detail::cores_of(members));
   }
   explicit shared_pool(actor_handle<detail::pool_actor<T>> actor) : actor_(std::move(actor)) {}

@@ -18,6 +18,10 @@
 
 namespace troupe {
 
+namespace core {
+class off_stage;
+}
+
 namespace detail {
 
 using options_ptr = std::shared_ptr<const stored_options>;
@@ -218,7 +222,7 @@ class TROUPE_API blocking_scope {
   blocking_scope& operator=(const blocking_scope&) = delete;
 
  private:
-  void* away_;
+  std::unique_ptr<core::off_stage> away_;
 };
 
 }  // namespace detail

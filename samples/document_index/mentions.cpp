@@ -61,11 +61,13 @@ bool is_url(std::string_view word) {
 
 /// A licence named by one word: "GPL-2+", "BSD-3-clause".
 bool is_licence_id(std::string_view word) {
-  return std::any_of(licence_prefixes.begin(), licence_prefixes.end(), [&](std::string_view prefix) {
-    if (!word.starts_with(prefix) || word.size() > 24) return false;
-    const std::string_view rest = word.substr(prefix.size());
-    return prefix.ends_with('-') ? !rest.empty() : rest.empty() || rest[0] == '-' || rest[0] == 'v';
-  });
+  return std::any_of(
+      licence_prefixes.begin(), licence_prefixes.end(), [&](std::string_view prefix) {
+        if (!word.starts_with(prefix) || word.size() > 24) return false;
+        const std::string_view rest = word.substr(prefix.size());
+        return prefix.ends_with('-') ? !rest.empty()
+                                     : rest.empty() || rest[0] == '-' || rest[0] == 'v';
+      });
 }
 
 std::optional<entity_kind> kind_of_word(std::string_view word) {

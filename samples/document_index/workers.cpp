@@ -1,7 +1,6 @@
 #include "workers.hpp"
 
 #include <cmath>
-#include <utility>
 
 namespace document_index {
 
@@ -12,10 +11,12 @@ std::vector<sparse_vector> embedder::count(const batch& passages) const {
   return counts;
 }
 
-std::vector<sparse_vector> embedder::weigh(std::vector<sparse_vector> counts,
+std::vector<sparse_vector> embedder::weigh(const std::vector<sparse_vector>& counts,
                                            const std::vector<float>& worth) const {
-  for (sparse_vector& vector : counts) vector = weighted(std::move(vector), worth);
-  return counts;
+  std::vector<sparse_vector> vectors;
+  vectors.reserve(counts.size());
+  for (const sparse_vector& each : counts) vectors.push_back(weighted(each, worth));
+  return vectors;
 }
 
 sparse_vector embedder::embed(const std::string& text, const std::vector<float>& worth) const {

@@ -15,7 +15,7 @@ namespace document_index {
 class embedder {
  public:
   std::vector<sparse_vector> count(const batch& passages) const;
-  std::vector<sparse_vector> weigh(std::vector<sparse_vector> counts,
+  std::vector<sparse_vector> weigh(const std::vector<sparse_vector>& counts,
                                    const std::vector<float>& worth) const;
   sparse_vector embed(const std::string& text, const std::vector<float>& worth) const;
 };

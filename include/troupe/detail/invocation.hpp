@@ -107,8 +107,11 @@ class TROUPE_API invocation : public object_state {
   }
   /// Whether all arguments that `connect_arguments` saw were ready.
   bool arguments_ready() const noexcept { return pending_.load(std::memory_order_acquire) == 1; }
-  /// Calls `visit` for each argument that is an object. Only before the call has begun.
-  virtual void visit_arguments(void (*visit)(void* state, object_state& argument), void* state);
+  /// Waits for no further arguments: for a call that will not run. `dispatch` is called if it did
+  /// wait, to end it.
+  void disconnect() noexcept;
+  /// Lets the producers of arguments that are not there hurry, see `object_state::assist`.
+  void assist_producers() noexcept;
 
   /// Puts the call where it waits to run: called when all arguments are ready, when a coroutine
   /// shall go on, or for another attempt. Any thread; must not block.
@@ -144,6 +147,10 @@ class TROUPE_API invocation : public object_state {
   /// Runs user code. May throw what user code throws; then the result does not exist.
   virtual outcome run(void* instance) = 0;
   virtual void drop_arguments() noexcept = 0;
+  /// Takes back what `connect_arguments` registered; how much of it had not fired.
+  virtual std::uint32_t disconnect_arguments() noexcept { return 0; }
+  virtual void assist_arguments() noexcept {}
+  static bool stop_waiting(dependency& node, object_state& argument) noexcept;
   void wait_for(dependency& node, object_state& argument) noexcept;
   /// Decides after an exception: another attempt, or the failure. True when it will run again.
   virtual bool retry(const failure_ptr& why) noexcept = 0;
@@ -167,6 +174,7 @@ class TROUPE_API invocation : public object_state {
   static constexpr std::uint8_t woken = 2;
 
   static void dependency_ready(continuation& self, object_state& object) noexcept;
+  bool hold_arguments() noexcept;
   void lock() noexcept;
   void unlock() noexcept { lock_.store(false, std::memory_order_release); }
   void leave_parent() noexcept;

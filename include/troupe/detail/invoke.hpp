@@ -66,8 +66,12 @@ class stored_call : public Base {
   void connect_arguments() noexcept override {
     std::apply([this](auto&... slot) { (connect_one(slot), ...); }, *slots_.get());
   }
-  void visit_arguments(void (*visit)(void*, object_state&), void* state) override {
-    std::apply([&](auto&... slot) { (visit_one(slot, visit, state), ...); }, *slots_.get());
+  void assist_arguments() noexcept override {
+    std::apply([this](auto&... slot) { (assist_one(slot), ...); }, *slots_.get());
+  }
+  std::uint32_t disconnect_arguments() noexcept override {
+    return std::apply([this](auto&... slot) { return (disconnect_one(slot) + ... + 0U); },
+                      *slots_.get());
   }
 
  protected:
@@ -84,8 +88,18 @@ class stored_call : public Base {
     if constexpr (Slot::refers) this->wait_for(slot.node(), slot.object());
   }
   template <class Slot>
-  void visit_one(Slot& slot, void (*visit)(void*, object_state&), void* state) {
-    if constexpr (Slot::refers) visit(state, slot.object());
+  void assist_one(Slot& slot) noexcept {
+    if constexpr (Slot::refers) {
+      if (!slot.object().ready()) slot.object().assist();
+    }
+  }
+  template <class Slot>
+  std::uint32_t disconnect_one(Slot& slot) noexcept {
+    if constexpr (Slot::refers) {
+      return this->stop_waiting(slot.node(), slot.object()) ? 1 : 0;
+    } else {
+      return 0;
+    }
   }
 
   result_slot<Slots> slots_;

@@ -77,7 +77,7 @@ class ordered_results {
       return *this;
     }
     void operator++(int) { ++*this; }
-    friend bool operator==(const iterator& at, sentinel) { return at.results_->done_; }
+    friend bool operator==(const iterator& at, sentinel) { return at.results_->at_end(); }
 
    private:
     ordered_results* results_;
@@ -88,6 +88,8 @@ class ordered_results {
     return iterator(this);
   }
   sentinel end() { return {}; }
+  /// Whether there is no element to read, once `begin` was called.
+  bool at_end() const noexcept { return done_; }
 
  private:
   void fill() {
@@ -132,7 +134,7 @@ class unordered_results {
       return *this;
     }
     void operator++(int) { ++*this; }
-    friend bool operator==(const iterator& at, sentinel) { return at.results_->done_; }
+    friend bool operator==(const iterator& at, sentinel) { return at.results_->at_end(); }
 
    private:
     unordered_results* results_;
@@ -143,6 +145,8 @@ class unordered_results {
     return iterator(this);
   }
   sentinel end() { return {}; }
+  /// Whether there is no element to read, once `begin` was called.
+  bool at_end() const noexcept { return done_; }
 
  private:
   void add(object_ref<R> ref) {
