@@ -200,8 +200,7 @@ actor_core_ptr find_actor(std::string_view name, std::string_view in_namespace,
 }
 
 void kill_actor(const actor_core_ptr& actor, bool no_restart) {
-  require_handle(actor, "kill")
-      .order_end(exit_reason::killed, "it was killed", !no_restart);
+  require_handle(actor, "kill").order_end(exit_reason::killed, "it was killed", !no_restart);
 }
 
 actor_core_ptr current_actor(const class_info& info) {
@@ -233,7 +232,8 @@ std::shared_ptr<void> start_timer_of(const class_info& info, std::chrono::nanose
   state->actor = &self;
   state->make = std::move(make);
   state->period = period;
-  state->due = *deadline_after(std::min<std::chrono::nanoseconds>(delay, std::chrono::hours(87600)));
+  state->due =
+      *deadline_after(std::min<std::chrono::nanoseconds>(delay, std::chrono::hours(87600)));
   self.keep_timer(state);
   state->arm();
   return state;

@@ -13,6 +13,7 @@
 #include <troupe/actor.hpp>
 
 #include "actors/mailbox.hpp"
+#include "actors/running_call.hpp"
 #include "core/actor_unwind.hpp"
 #include "core/ledger.hpp"
 #include "core/runtime.hpp"
@@ -27,33 +28,13 @@ class resource_gate;
 struct actor_extras;
 struct exit_watch;
 
-/// The call that one runner executes now, where `kill` can find it.
-class running_call {
- public:
-  void begin(detail::actor_call* call) noexcept { call_.store(call, std::memory_order_release); }
-  /// Waits while somebody looks at the call.
-  void end(detail::actor_call* call) noexcept;
-  /// Calls `f` with the call, which does not end meanwhile.
-  template <class F>
-  void look(F&& f) noexcept {
-    detail::actor_call* const call = call_.exchange(nullptr, std::memory_order_acq_rel);
-    if (call == nullptr) return;
-    f(*call);
-    call_.store(call, std::memory_order_release);
-  }
-
- private:
-  friend class detail::actor_core;
-  std::atomic<detail::actor_call*> call_{nullptr};
-};
-
 /// Calls that share a limit of how many run at once.
 struct call_group {
-  mailbox fresh;                ///< calls that have not begun
-  mailbox resumed;              ///< coroutines that go on
-  core::spin_lock consumers;    ///< taken to pop when `limit` is above 1
+  mailbox fresh;              ///< calls that have not begun
+  mailbox resumed;            ///< coroutines that go on
+  core::spin_lock consumers;  ///< taken to pop when `limit` is above 1
   int limit = 1;
-  std::atomic<int> active{0};   ///< runners that are scheduled or run
+  std::atomic<int> active{0};  ///< runners that are scheduled or run
   std::uint8_t index = 0;
 };
 
@@ -65,17 +46,17 @@ namespace troupe::detail {
 ///
 /// It runs as a job of the stage: a serial actor is its own one runner; a group with a higher limit
 /// has a runner for each call that runs at once. What changes the actor's life (a kill, an exit, a
-/// failure, a restart) is written to `orders_`; every runner that sees an order leaves, and the last
-/// one to leave carries it out alone.
+/// failure, a restart) is written to `orders_`; every runner that sees an order leaves, and the
+/// last one to leave carries it out alone.
 ///
 /// Memory: `references_` counts the living actor, all handles as one, and each call. Thread-safe
 /// where not said otherwise.
 class actor_core final : public core::job {
  public:
   enum class phase : std::uint8_t { pending, alive, restarting, dead };
-  static constexpr std::uint32_t order_kill = 1;     ///< end; see `ordered_exit`
-  static constexpr std::uint32_t order_fail = 2;     ///< end or restart
-  static constexpr std::uint32_t order_create = 4;   ///< make the instance
+  static constexpr std::uint32_t order_kill = 1;    ///< end; see `ordered_exit`
+  static constexpr std::uint32_t order_fail = 2;    ///< end or restart
+  static constexpr std::uint32_t order_create = 4;  ///< make the instance
 
   static actor_core* make(actors::actor_engine& engine, const class_info& info,
                           actor_call* creation, options_ptr options);
@@ -181,27 +162,27 @@ class actor_core final : public core::job {
   std::uint64_t id_;
   std::atomic<std::uint32_t> references_{2};  ///< the living actor, and its handles
   std::atomic<std::uint32_t> handles_{1};
-  std::atomic<std::uint32_t> pending_{0};     ///< calls that were accepted and have not ended
+  std::atomic<std::uint32_t> pending_{0};  ///< calls that were accepted and have not ended
   std::atomic<std::uint32_t> orders_{0};
-  std::atomic<std::int32_t> runners_{0};      ///< in a turn, or scheduled
+  std::atomic<std::int32_t> runners_{0};  ///< in a turn, or scheduled
   std::atomic<phase> phase_{phase::pending};
-  std::atomic<bool> constructed_{false};      ///< the instance exists
+  std::atomic<bool> constructed_{false};  ///< the instance exists
   std::atomic<bool> carrying_out_{false};
-  std::atomic<std::uint8_t> gate_{1};         ///< conditions of the creation that are not met
-  std::atomic<bool> lanes_in_use_{false};     ///< exact for the caller whose lane it is
+  std::atomic<std::uint8_t> gate_{1};      ///< conditions of the creation that are not met
+  std::atomic<bool> lanes_in_use_{false};  ///< exact for the caller whose lane it is
   std::atomic<bool> has_again_{false};
   mutable core::spin_lock lock_;
   int restarts_ = 0;
-  std::atomic<int> suspended_{0};             ///< coroutine calls put aside
+  std::atomic<int> suspended_{0};  ///< coroutine calls put aside
   int max_suspended_ = 0;
   actors::call_group main_;
   actors::running_call running_;
-  actor_call* creation_ = nullptr;            ///< pinned until it is retired
+  actor_call* creation_ = nullptr;  ///< pinned until it is retired
   std::atomic<bool> creation_retired_{false};
   object_ptr creation_object_;
-  actor_call* aside_ = nullptr;               ///< guarded by lock_
+  actor_call* aside_ = nullptr;  ///< guarded by lock_
   std::unique_ptr<actors::actor_extras> extras_;
-  actor_core* next_ = nullptr;                ///< in the engine's list, as previous_
+  actor_core* next_ = nullptr;  ///< in the engine's list, as previous_
   actor_core* previous_ = nullptr;
 };
 
@@ -249,9 +230,9 @@ struct actor_extras {
   std::string ordered_message;
   bool ordered_restart = false;
   bool ordered = false;
-  std::optional<exit_info> end;            // once dead
+  std::optional<exit_info> end;  // once dead
   std::unique_ptr<resource_gate> resources;
-  std::vector<running_call*> running;      // those of group runners
+  std::vector<running_call*> running;  // those of group runners
 };
 
 }  // namespace troupe::actors

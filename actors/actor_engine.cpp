@@ -32,15 +32,15 @@ actor_core_ptr actor_engine::create(const detail::class_info& info, detail::acto
     throw std::invalid_argument("actor " + std::string(info.name) +
                                 ": max_restarts needs constructor arguments that can be copied");
   }
-  const core::resource_set demand = core::make_demand(
-      o.num_cpus, 0.0, o.num_gpus, o.memory, {o.resources.begin(), o.resources.size()});
+  const core::resource_set demand = core::make_demand(o.num_cpus, 0.0, o.num_gpus, o.memory,
+                                                      {o.resources.begin(), o.resources.size()});
   core::check_placement(o, info.name, core::node_name(), runtime_.settings.labels);
   if (const auto missing = ledger().never_fits(demand)) {
     throw placement_error("actor " + std::string(info.name) + " can never start: it " + *missing);
   }
   if (!o.name.empty() && o.get_if_exists) {
-    const std::string in = o.in_namespace.empty() ? runtime_.settings.job_namespace
-                                                  : std::string(o.in_namespace);
+    const std::string in =
+        o.in_namespace.empty() ? runtime_.settings.job_namespace : std::string(o.in_namespace);
     const std::lock_guard guard(mutex_);
     if (actor_core_ptr found = existing(in, o.name, info)) {
       taken = true;
@@ -71,8 +71,7 @@ actor_core_ptr actor_engine::create(const detail::class_info& info, detail::acto
         actor_core* const other = named_.at(*holder);
         if (other->life() != actor_core::phase::dead) {
           throw actor_name_error("the name " + quoted(in, o.name) + " is taken by actor " +
-                                 other->full_name() +
-                                 ": choose another one, or use get_if_exists");
+                                 other->full_name() + ": choose another one, or use get_if_exists");
         }
         registry_.remove(in, o.name, *holder);
         named_.erase(*holder);
@@ -187,8 +186,7 @@ void actor_engine::abort() noexcept {
 std::vector<std::string> actor_engine::names(std::size_t most) {
   std::vector<std::string> result;
   const std::lock_guard guard(mutex_);
-  for (actor_core* actor = first_; actor != nullptr && result.size() < most;
-       actor = actor->next_) {
+  for (actor_core* actor = first_; actor != nullptr && result.size() < most; actor = actor->next_) {
     result.push_back(actor->full_name());
   }
   return result;

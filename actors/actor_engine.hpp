@@ -61,7 +61,7 @@ class actor_engine final : public core::component {
   std::atomic<core::parker*> drainer_{nullptr};
 
   std::mutex mutex_;
-  detail::actor_core* first_ = nullptr;                            // guarded by mutex_, as below
+  detail::actor_core* first_ = nullptr;  // guarded by mutex_, as below
   registry_state registry_;
   std::unordered_map<std::uint64_t, detail::actor_core*> named_;
 };

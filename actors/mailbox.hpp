@@ -8,9 +8,9 @@
 
 namespace troupe::actors {
 
-/// Vyukov's intrusive queue: a push is one exchange. `push` is thread-safe; `pop` needs its caller to
-/// be the only one. `empty` and `push` are sequentially consistent, so that "push, then look whether
-/// a consumer is awake" and "go to sleep, then look whether it is empty" cannot both miss.
+/// Vyukov's intrusive queue: a push is one exchange. `push` is thread-safe; `pop` needs its caller
+/// to be the only one. `empty` and `push` are sequentially consistent, so that "push, then look
+/// whether a consumer is awake" and "go to sleep, then look whether it is empty" cannot both miss.
 class mailbox {
  public:
   mailbox() noexcept : head_(&stub_), tail_(&stub_) {}
@@ -40,9 +40,7 @@ class mailbox {
   }
 
   /// Whether nothing was pushed that was not popped. By the consumer, or as a hint.
-  bool empty() const noexcept {
-    return tail_.load() == &stub_;
-  }
+  bool empty() const noexcept { return tail_.load() == &stub_; }
 
  private:
   void link(detail::queue_node& node) noexcept {

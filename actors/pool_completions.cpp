@@ -21,7 +21,7 @@ struct pool_completions::shared_state {
   std::mutex mutex;
   node* first = nullptr;  // guarded by mutex, as all below
   node* last = nullptr;
-  object_ptr signal;      // the consumer waits for it
+  object_ptr signal;  // the consumer waits for it
 
   void list(node& one) {
     object_ptr wake;

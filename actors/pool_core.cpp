@@ -114,7 +114,8 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
     add(lane_of(send, how), std::move(item));
   }
 
-  void batch_finished(std::uint64_t batch, const std::vector<std::uint64_t>& ids) noexcept override {
+  void batch_finished(std::uint64_t batch,
+                      const std::vector<std::uint64_t>& ids) noexcept override {
     {
       std::unique_lock lock(mutex_);
       for (const std::uint64_t id : ids) items_.erase(id);
@@ -187,7 +188,7 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
 
  private:
   struct entry {
-    object_ptr object;        ///< the grant of a single call, the result of a batched input
+    object_ptr object;  ///< the grant of a single call, the result of a batched input
     bool single = false;
     std::uint64_t batch = 0;  ///< of a single call that has a member
     actor_core_ptr member;
@@ -208,7 +209,8 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
   pool_state::lane_id lane_of(send_function send, const batch_options& how) {
     const std::lock_guard guard(mutex_);
     for (std::size_t i = 1; i < lanes_.size(); ++i) {
-      if (lanes_[i].send == send && lanes_[i].how == how) return static_cast<pool_state::lane_id>(i);
+      if (lanes_[i].send == send && lanes_[i].how == how)
+        return static_cast<pool_state::lane_id>(i);
     }
     lanes_.push_back({send, how});
     return state_.add_lane({how.max_batch_size, how.max_wait});
@@ -258,7 +260,8 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
     acting_ = false;
   }
 
-  void carry_out(pool_state::send_batch& call, const failure_ptr&, std::unique_lock<std::mutex>& lock) {
+  void carry_out(pool_state::send_batch& call, const failure_ptr&,
+                 std::unique_lock<std::mutex>& lock) {
     const auto found = members_.find(call.member);
     // A member that was taken out or ended between decision and deed counts as dead under the call.
     const actor_core_ptr member = found != members_.end() ? found->second.actor : actor_core_ptr();
@@ -484,8 +487,8 @@ pool_settings settings_of(const pool_options& options, std::string_view kind,
     refuse("actor.name is '" + std::string(options.actor.name) +
            "', but only a pool of one member can give its member a name");
   }
-  if (kind == "actor_pool" && (!options.name.empty() || options.get_if_exists ||
-                               options.lifetime != lifetime::scoped)) {
+  if (kind == "actor_pool" &&
+      (!options.name.empty() || options.get_if_exists || options.lifetime != lifetime::scoped)) {
     refuse("it has no name and lifetime of its own; use a shared_pool");
   }
   pool_settings settings{.max_in_flight = options.max_in_flight,
@@ -516,9 +519,9 @@ void check_batch_options(const batch_options& options) {
 }
 
 failure_ptr wrong_batch_size(std::string_view method, std::size_t got, std::size_t expected) {
-  return failure_of<std::runtime_error>(
-      std::string(method) + " gave " + std::to_string(got) + " results for a batch of " +
-      std::to_string(expected) + " inputs; it must give one for each, in their order");
+  return failure_of<std::runtime_error>(std::string(method) + " gave " + std::to_string(got) +
+                                        " results for a batch of " + std::to_string(expected) +
+                                        " inputs; it must give one for each, in their order");
 }
 
 // -- pool_batch -----------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-/// Decides for a pool of actors: which member gets which calls, what is batched, sent again, refused.
+/// Decides for a pool of actors: which member gets which calls, what is batched, sent again,
+/// refused.
 #pragma once
 
 #include <chrono>
@@ -162,7 +163,8 @@ class pool_state {
   std::vector<lane> lanes_;
   std::unordered_map<item_id, lane_id> lane_of_;  ///< of each waiting item
   std::unordered_map<member_id, member> members_;
-  std::set<std::tuple<std::size_t, std::uint64_t, member_id>> free_;  ///< least loaded, least recent
+  std::set<std::tuple<std::size_t, std::uint64_t, member_id>>
+      free_;  ///< least loaded, least recent
   std::set<member_id> starting_;
   std::unordered_map<batch_id, flight> batches_;
   std::optional<time_point> armed_;

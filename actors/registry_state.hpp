@@ -10,8 +10,8 @@
 
 namespace troupe::actors {
 
-/// Pure; thread-compatible. A name belongs to one actor of its namespace from its registration until
-/// that same actor gives it back.
+/// Pure; thread-compatible. A name belongs to one actor of its namespace from its registration
+/// until that same actor gives it back.
 class registry_state {
  public:
   using id = std::uint64_t;

@@ -76,7 +76,8 @@ void throw_cancelled_wait(const detail::invocation& call) {
 
 void throw_too_many_blocked() {
   throw pending_calls_limit_error(
-      "one more thread would block in a wait of troupe than max-threads allows; raise it, or wait in "
+      "one more thread would block in a wait of troupe than max-threads allows; raise it, or wait "
+      "in "
       "coroutines (co_await), which need no thread");
 }
 

@@ -40,7 +40,6 @@ class blocking_wait final : public detail::interruptible {
   void wait_for_wake() noexcept;
 
  private:
-
   parker& parker_;
   detail::invocation* call_;
   std::atomic<bool> done_{false};

@@ -255,9 +255,9 @@ bool invocation::cancel(bool force, bool recursive) {
 void invocation::expire() noexcept {
   if (!claim()) return;
   pin();
-  fail(make_failure(std::make_exception_ptr(task_timeout_error(
-      "'" + std::string(name()) + "' did not end within its timeout of " +
-      std::to_string(options_->get().timeout.count()) + " ms"))));
+  fail(make_failure(std::make_exception_ptr(
+      task_timeout_error("'" + std::string(name()) + "' did not end within its timeout of " +
+                         std::to_string(options_->get().timeout.count()) + " ms"))));
   request_stop(true);
   stopped(false);
   disconnect();

@@ -56,8 +56,7 @@ class parker {
   }
   void sleep(const timespec* relative) noexcept {
     std::uint32_t seen = idle;
-    if (!state_.compare_exchange_strong(seen, parked, std::memory_order_relaxed) &&
-        seen == woken) {
+    if (!state_.compare_exchange_strong(seen, parked, std::memory_order_relaxed) && seen == woken) {
       return;
     }
     ::syscall(SYS_futex, &state_, FUTEX_WAIT_PRIVATE, parked, relative, nullptr, 0);
@@ -70,8 +69,8 @@ class parker {
 
 static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t));
 
-/// The parker of the calling thread. Its memory is never freed (later threads use it again), because
-/// a waker may still touch it when the thread that it woke has ended.
+/// The parker of the calling thread. Its memory is never freed (later threads use it again),
+/// because a waker may still touch it when the thread that it woke has ended.
 parker& this_thread_parker() noexcept;
 
 }  // namespace troupe::core

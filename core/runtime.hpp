@@ -24,8 +24,8 @@ struct runtime {
   runtime(config from, resource_set total);
 
   const config settings;
-  const std::uint64_t epoch;          ///< 1 for the first runtime of the process, 2, ...
-  std::atomic<bool> closing{false};   ///< no further tasks, calls and actors
+  const std::uint64_t epoch;         ///< 1 for the first runtime of the process, 2, ...
+  std::atomic<bool> closing{false};  ///< no further tasks, calls and actors
   std::unique_ptr<stage> the_stage;
   std::unique_ptr<timers> the_timers;
   std::unique_ptr<ledger> the_ledger;

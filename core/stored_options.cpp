@@ -102,7 +102,8 @@ void check_options_of_task(const options& o) {
   if (o.get_if_exists) misplaced("get_if_exists", "a task", "an actor");
   if (!o.in_namespace.empty()) misplaced("in_namespace", "a task", "an actor");
   if (o.max_restarts != 0) misplaced("max_restarts", "a task (use max_retries)", "an actor");
-  if (o.max_task_retries != 0) misplaced("max_task_retries", "a task (use max_retries)", "an actor");
+  if (o.max_task_retries != 0)
+    misplaced("max_task_retries", "a task (use max_retries)", "an actor");
   if (o.max_concurrency != 0) misplaced("max_concurrency", "a task", "an actor");
   if (o.groups.size() != 0) misplaced("groups", "a task", "an actor");
   if (!o.concurrency_group.empty()) misplaced("concurrency_group", "a task", "a call");
@@ -113,7 +114,8 @@ void check_options_of_actor(const options& o) {
   if (o.max_retries) misplaced("max_retries", "an actor (use max_restarts)", "a task");
   if (o.retry_exceptions) misplaced("retry_exceptions", "an actor", "a task or a call");
   if (o.timeout.count() != 0) misplaced("timeout", "an actor", "a task or a call");
-  if (!o.concurrency_group.empty()) misplaced("concurrency_group", "an actor (use groups)", "a call");
+  if (!o.concurrency_group.empty())
+    misplaced("concurrency_group", "an actor (use groups)", "a call");
   if (o.backpressure != 0) misplaced("backpressure", "an actor", "a task or a call");
   if (o.lifetime == lifetime::detached && o.name.empty()) {
     refuse("lifetime", "a detached actor needs a name, or nobody could ever reach it again");
@@ -134,7 +136,8 @@ void check_options_of_call(const options& o) {
   if (o.max_concurrency != 0) misplaced("max_concurrency", "a call", "an actor");
   if (o.groups.size() != 0) misplaced("groups", "a call (use concurrency_group)", "an actor");
   if (o.max_pending_calls != 0) misplaced("max_pending_calls", "a call", "an actor");
-  if (o.scheduling.what() != scheduling::kind::hybrid) misplaced("scheduling", "a call", "an actor");
+  if (o.scheduling.what() != scheduling::kind::hybrid)
+    misplaced("scheduling", "a call", "an actor");
   if (!o.placement_group.empty()) misplaced("placement_group", "a call", "an actor");
 }
 

@@ -63,7 +63,8 @@ class stream final : public stream_state {
       item = std::move(items_.front());
       items_.pop_front();
       // Woken under the lock: the producer forgets its pause under the same one.
-      if (paused_ != nullptr && items_.size() <= bound_ / 2) std::exchange(paused_, nullptr)->wake();
+      if (paused_ != nullptr && items_.size() <= bound_ / 2)
+        std::exchange(paused_, nullptr)->wake();
       return item;
     }
   }

@@ -134,8 +134,7 @@ object_state* wait_until_all_ready(std::span<object_state* const> objects, const
   if (group.failed.load(std::memory_order_acquire) == nullptr) outcome = blocked.wait(until);
   // Leave nothing behind that refers to this stack frame.
   std::size_t taken_back = 0;
-  if (outcome != blocking_wait::outcome::woken ||
-      group.left.load(std::memory_order_acquire) != 0) {
+  if (outcome != blocking_wait::outcome::woken || group.left.load(std::memory_order_acquire) != 0) {
     for (std::size_t i = 0; i < registered; ++i) {
       if (nodes[i].object->forget(nodes[i])) ++taken_back;
     }
@@ -145,7 +144,8 @@ object_state* wait_until_all_ready(std::span<object_state* const> objects, const
   }
   if (object_state* failed = group.failed.load(std::memory_order_acquire)) return failed;
   blocked.check(outcome);
-  if (outcome == blocking_wait::outcome::timed_out && group.left.load() != 0) throw_timeout(nullptr);
+  if (outcome == blocking_wait::outcome::timed_out && group.left.load() != 0)
+    throw_timeout(nullptr);
   return nullptr;
 }
 
@@ -153,8 +153,8 @@ object_state* wait_until_all_ready(std::span<object_state* const> objects, const
 
 struct wait_set::shared_block {
   std::mutex mutex;
-  std::vector<std::uint32_t> fresh;   // ready and not collected; guarded by mutex
-  std::size_t wanted = 0;             // the waiter wants so many; guarded by mutex
+  std::vector<std::uint32_t> fresh;  // ready and not collected; guarded by mutex
+  std::size_t wanted = 0;            // the waiter wants so many; guarded by mutex
   core::blocking_wait* waiter = nullptr;
   std::unique_ptr<node[]> nodes;
   std::shared_ptr<shared_block> self;  // while any node is registered

@@ -26,9 +26,9 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-// Serialises init and shutdown. Ended runtimes stay: a thread of the user's that races with shutdown
-// may still read one, and code that outlives its deadline still uses its parts. Their threads are
-// gone, unless such code runs on them.
+// Serialises init and shutdown. Ended runtimes stay: a thread of the user's that races with
+// shutdown may still read one, and code that outlives its deadline still uses its parts. Their
+// threads are gone, unless such code runs on them.
 std::mutex lifecycle_mutex;
 std::vector<std::unique_ptr<core::runtime>> ended_runtimes;  // guarded by lifecycle_mutex
 std::unique_ptr<core::runtime> current;                      // guarded by lifecycle_mutex
@@ -44,13 +44,13 @@ core::resource_set total_of(const config& settings) {
   core::resource_set total;
   // A quota of a cgroup can be any fraction; the ledger counts in 0.0001.
   const double detected = std::floor(core::read_cpu_limits().cpus * 1e4) / 1e4;
-  total.set(core::cpu_name, core::resource_amount::from_double(
-                                settings.num_cpus.value_or(detected), "num_cpus"));
+  total.set(core::cpu_name,
+            core::resource_amount::from_double(settings.num_cpus.value_or(detected), "num_cpus"));
   total.set(core::gpu_name, core::resource_amount::from_double(settings.num_gpus, "num_gpus"));
-  total.set(core::memory_name,
-            core::resource_amount::from_whole(
-                settings.memory.value_or(core::default_memory(core::read_memory_limits())),
-                "memory"));
+  total.set(
+      core::memory_name,
+      core::resource_amount::from_whole(
+          settings.memory.value_or(core::default_memory(core::read_memory_limits())), "memory"));
   for (const auto& [name, amount] : settings.resources) {
     if (name.empty() || name == core::cpu_name || name == core::gpu_name ||
         name == core::memory_name) {
@@ -154,9 +154,10 @@ session init(int argc, const char* const* argv, config base) {
         "ignore_reinit to share it");
   }
   if (!loaded.value.address.empty()) {
-    throw connection_error("troupe::init: this version runs embedded only and cannot reach the "
-                           "cluster at '" +
-                           loaded.value.address + "'; leave the address empty");
+    throw connection_error(
+        "troupe::init: this version runs embedded only and cannot reach the "
+        "cluster at '" +
+        loaded.value.address + "'; leave the address empty");
   }
   core::resource_set total = total_of(loaded.value);
   core::logging::configure(loaded.value);

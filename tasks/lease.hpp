@@ -26,8 +26,8 @@ class resume_claim final : public core::claimant {
 };
 
 /// A job of the stage, and the holder of its resources. Lives from its grant until it finds nothing
-/// to do or gives its resources to those who wait for them. Confined to the thread that runs it, but
-/// for what an abort or a forced cancel does through the engine's list.
+/// to do or gives its resources to those who wait for them. Confined to the thread that runs it,
+/// but for what an abort or a forced cancel does through the engine's list.
 class lease final : public core::job, public core::resource_holder {
  public:
   explicit lease(task_queue& queue);
@@ -77,7 +77,8 @@ class lease final : public core::job, public core::resource_holder {
   lease* previous_ = nullptr;
 };
 
-/// Whether this thread may take on another task while it waits: it is the stage's and has the stack.
+/// Whether this thread may take on another task while it waits: it is the stage's and has the
+/// stack.
 bool may_run_in_place() noexcept;
 
 /// Runs a task that has not begun on this thread, which waits for it. Does nothing when that is not

@@ -75,8 +75,8 @@ void task::submit(std::shared_ptr<const stored_options> options) {
       retire();
     } else if (!queue.push(*this, runtime.settings.max_pending)) {
       auto limit = pending_calls_limit_error(
-          "task '" + std::string(name()) + "' is one too many: " +
-          std::to_string(runtime.settings.max_pending) +
+          "task '" + std::string(name()) +
+          "' is one too many: " + std::to_string(runtime.settings.max_pending) +
           " tasks wait already (option max-pending); wait for some before submitting more");
       pin();
       abandon(make_failure(std::make_exception_ptr(limit)));
@@ -123,11 +123,10 @@ bool task::retry(const failure_ptr& why) noexcept {
     return true;
   }
   const core::pinned<task> self(*this);  // the timer may fire before its id is noted
-  retry_timer_.store(engine.runtime().the_timers->call_after(
-      *wait, [self] {
-        self->retry_timer_.store(0);
-        self->dispatch();
-      }));
+  retry_timer_.store(engine.runtime().the_timers->call_after(*wait, [self] {
+    self->retry_timer_.store(0);
+    self->dispatch();
+  }));
   return true;
 }
 

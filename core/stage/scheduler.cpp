@@ -190,7 +190,8 @@ void stage_scheduler::run(stage_thread& self) {
     slot* own = self.own.load(std::memory_order_acquire);
     if (job* what = stopping_.load(std::memory_order_relaxed) ? nullptr : find_job(*own)) {
       run_job(self, *own, what);
-      own = self.own.load(std::memory_order_relaxed);  // it may have blocked and come back elsewhere
+      own =
+          self.own.load(std::memory_order_relaxed);  // it may have blocked and come back elsewhere
       own->ticks.store(own->ticks.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
       if (!should_yield()) continue;
     }

@@ -151,15 +151,15 @@ class stage_scheduler final : public caf::scheduler::abstract_coordinator {
   std::atomic<std::size_t> waiting_{0};
 
   mutable std::mutex mutex_;
-  std::vector<slot*> free_;                 // guarded by mutex_, like all below
-  std::vector<slot*> unlent_;               // lent slots that came back
-  std::deque<stage_thread*> resumers_;      // threads that were blocked and want a slot
-  std::vector<stage_thread*> spares_;       // threads that sleep without a slot
+  std::vector<slot*> free_;             // guarded by mutex_, like all below
+  std::vector<slot*> unlent_;           // lent slots that came back
+  std::deque<stage_thread*> resumers_;  // threads that were blocked and want a slot
+  std::vector<stage_thread*> spares_;   // threads that sleep without a slot
   std::list<std::unique_ptr<stage_thread>> threads_;
   std::vector<std::unique_ptr<stage_thread>> finished_;
   std::size_t blocked_ = 0;
   std::size_t peak_threads_ = 0;
-  std::atomic<bool> stopping_{false};       // set under mutex_
+  std::atomic<bool> stopping_{false};  // set under mutex_
 
   std::thread monitor_thread_;
   std::mutex monitor_mutex_;

@@ -16,9 +16,9 @@ namespace troupe::core {
 class stage_scheduler;
 
 struct stage_options {
-  std::size_t slots = 1;             ///< threads that run at once
+  std::size_t slots = 1;               ///< threads that run at once
   std::size_t soft_max_threads = 256;  ///< beyond, blocked threads are replaced slowly
-  std::size_t max_threads = 4096;    ///< beyond, blocking is refused
+  std::size_t max_threads = 4096;      ///< beyond, blocking is refused
   std::size_t stack_bytes = 8 << 20;
   std::size_t max_throughput = 200;  ///< messages of a CAF actor in one turn
 };
@@ -30,9 +30,9 @@ struct stage_stats {
 };
 
 /// Elastic scheduler with one slot for each CPU. A thread runs jobs while it holds a slot. One that
-/// blocks in a wait of troupe leaves its slot to another thread, and waits its turn for a slot to go
-/// on. A monitor, awake only while work waits and no slot gets on, lends a slot to a further thread
-/// when all are stuck in foreign code. Idle threads sleep; nothing polls. Thread-safe.
+/// blocks in a wait of troupe leaves its slot to another thread, and waits its turn for a slot to
+/// go on. A monitor, awake only while work waits and no slot gets on, lends a slot to a further
+/// thread when all are stuck in foreign code. Idle threads sleep; nothing polls. Thread-safe.
 class stage {
  public:
   explicit stage(const stage_options& options);
@@ -45,8 +45,8 @@ class stage {
   /// own queue, where idle threads can steal it.
   void enqueue(job* what) noexcept;
 
-  /// The calling stage thread is about to block: its slot goes to another thread. False, and it keeps
-  /// its slot, when the bound of threads is reached. Only on stage threads.
+  /// The calling stage thread is about to block: its slot goes to another thread. False, and it
+  /// keeps its slot, when the bound of threads is reached. Only on stage threads.
   static bool leave() noexcept;
   /// Waits until a slot is free for the thread again. Before new work, in the order of arrival.
   static void rejoin() noexcept;

@@ -46,9 +46,9 @@ constexpr bool is_abnormal(exit_reason reason) noexcept {
 
 struct exit_info {
   actor_id id;
-  std::string name;        ///< its registered name, or that of its class
+  std::string name;  ///< its registered name, or that of its class
   exit_reason reason{};
-  std::string message;     ///< one sentence: what happened
+  std::string message;  ///< one sentence: what happened
 };
 
 template <class T>
@@ -79,8 +79,8 @@ class bound_call {
 
 }  // namespace detail
 
-/// A handle to an actor whose class is `T`. A value: copy it, pass it to tasks and actors, keep it in
-/// containers. When the last handle goes, the actor ends after the calls that were already sent,
+/// A handle to an actor whose class is `T`. A value: copy it, pass it to tasks and actors, keep it
+/// in containers. When the last handle goes, the actor ends after the calls that were already sent,
 /// unless its lifetime is detached. Thread-safe as a `shared_ptr`: copies are independent.
 template <class T>
 class actor_handle {
@@ -134,12 +134,11 @@ class actor_handle {
 template <class T>
 inline constexpr bool detail::archivable_v<actor_handle<T>> = true;
 
-/// Starts an actor: `remote<counter>(10)`. Its constructor runs in the actor, with these arguments (an
-/// `object_ref<U>` may stand where a `U` is expected); what it throws reaches every call as
+/// Starts an actor: `remote<counter>(10)`. Its constructor runs in the actor, with these arguments
+/// (an `object_ref<U>` may stand where a `U` is expected); what it throws reaches every call as
 /// `actor_died_error`. Returns at once.
 template <class Class, class... A>
-  requires std::is_class_v<Class>
-actor_handle<Class> remote(A&&... args) {
+requires std::is_class_v<Class> actor_handle<Class> remote(A&&... args) {
   return actor_handle<Class>(detail::start_actor<Class>(nullptr, std::forward<A>(args)...));
 }
 
@@ -158,8 +157,8 @@ class bound_options {
     return detail::split(remote<F>(std::forward<A>(args)...));
   }
   template <class Class, class... A>
-    requires std::is_class_v<Class>
-  actor_handle<Class> remote(A&&... args) const {
+  requires std::is_class_v<Class> actor_handle<Class> remote(A&&... args)
+  const {
     detail::check_options_of_actor(stored_->get());
     return actor_handle<Class>(detail::start_actor<Class>(stored_, std::forward<A>(args)...));
   }
@@ -168,8 +167,8 @@ class bound_options {
   detail::options_ptr stored_;
 };
 
-/// Options for tasks and actors: `with({.num_cpus = 2, .max_retries = 3}).remote<solve>(x)`. Keep the
-/// result to use it many times: what it says is resolved once.
+/// Options for tasks and actors: `with({.num_cpus = 2, .max_retries = 3}).remote<solve>(x)`. Keep
+/// the result to use it many times: what it says is resolved once.
 /// @throws std::invalid_argument that names an option whose value is out of its range.
 inline bound_options with(const options& given) {
   return bound_options(detail::stored_options::make(given));
@@ -226,8 +225,8 @@ TROUPE_API void link_actors(const actor_core_ptr& a, const actor_core_ptr& b, bo
 
 }  // namespace detail
 
-/// Calls `f(exit_info)` once when the actor has ended for good; at once when it already has. Inside an
-/// actor `f` runs as a message of that actor, elsewhere as a task. `f` must not block for long.
+/// Calls `f(exit_info)` once when the actor has ended for good; at once when it already has. Inside
+/// an actor `f` runs as a message of that actor, elsewhere as a task. `f` must not block for long.
 template <class T>
 monitor on_exit(const actor_handle<T>& actor, std::function<void(const exit_info&)> f) {
   return monitor(detail::watch_actor(actor.core(), std::move(f)));
@@ -243,7 +242,8 @@ void unlink(const actor_handle<A>& a, const actor_handle<B>& b) {
   detail::link_actors(a.core(), b.core(), false);
 }
 
-/// A call that an actor makes to itself later. Dropping it does not cancel it; it ends with the actor.
+/// A call that an actor makes to itself later. Dropping it does not cancel it; it ends with the
+/// actor.
 class TROUPE_API timer {
  public:
   timer() = default;
@@ -274,8 +274,8 @@ TROUPE_API int restarts();
 /// Ends the actor as a crash would: it restarts if it may. For tests and broken invariants.
 [[noreturn]] TROUPE_API void fail(std::string_view why = "this_actor::fail()");
 
-/// Calls a method of this actor after `delay`. Its timers do not keep an actor alive. For an inherited
-/// method name the actor's class, too: `send_later<&base::tick, derived>(1s)`.
+/// Calls a method of this actor after `delay`. Its timers do not keep an actor alive. For an
+/// inherited method name the actor's class, too: `send_later<&base::tick, derived>(1s)`.
 template <auto M, class Class = detail::class_of<M>, class... A>
 timer send_later(std::chrono::nanoseconds delay, A... args) {
   return timer(

@@ -35,9 +35,8 @@ class pool_batcher {
   template <class In>
   object_ref<typename method::output> remote(In&& input) const {
     if constexpr (detail::referred<std::remove_cvref_t<In>>::is_ref) {
-      return detail::submit_task<&detail::batch_call<M, T>>(detail::pool_task_options<M>(),
-                                                            detail::pool_link{pool_},
-                                                            std::forward<In>(input), how_);
+      return detail::submit_task<&detail::batch_call<M, T>>(
+          detail::pool_task_options<M>(), detail::pool_link{pool_}, std::forward<In>(input), how_);
     } else {
       static_assert(std::is_convertible_v<In, typename method::input>,
                     "troupe: the input does not convert to an element of the method's vector");
@@ -74,9 +73,9 @@ class pool_batcher {
 /// `get_next_unordered`, until the result was taken.
 ///
 /// Each call goes to the member that has the fewest. One that finds all members busy waits in the
-/// pool; it is sent as soon as one is free. When a member that the pool started dies it is replaced;
-/// the calls that it had are sent to others, so a call may run more than once; `pool_options` has the
-/// bounds. What a method throws is its result.
+/// pool; it is sent as soon as one is free. When a member that the pool started dies it is
+/// replaced; the calls that it had are sent to others, so a call may run more than once;
+/// `pool_options` has the bounds. What a method throws is its result.
 ///
 /// Move-only, used by one thread at a time. Calls that were made go on when the pool is dropped.
 template <class T>
@@ -161,7 +160,8 @@ class actor_pool {
   bool has_next() const noexcept { return !submitted_.empty(); }
   /// The next result in the order of submission; waits for it. `R` is the method's result.
   ///
-  /// @throws what the call threw, and then the result counts as taken; get_timeout_error, and then it
+  /// @throws what the call threw, and then the result counts as taken; get_timeout_error, and then
+  /// it
   ///   is still the next one; std::out_of_range when `has_next()` is false; std::logic_error when
   ///   `get_next_unordered` has taken results before and some are left: there is no order to
   ///   follow; std::invalid_argument when the result is no `R`.

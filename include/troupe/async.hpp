@@ -1,4 +1,5 @@
-/// Coroutine tasks and methods: `troupe::async<T>` that may `co_await` refs without holding a thread.
+/// Coroutine tasks and methods: `troupe::async<T>` that may `co_await` refs without holding a
+/// thread.
 #pragma once
 
 #include <atomic>
@@ -90,10 +91,8 @@ struct async_promise : async_promise_base {
 
   async<T> get_return_object();
   template <class U>
-    requires std::constructible_from<T, U>
-  void return_value(U&& value) {
-    result.template emplace<1>(std::forward<U>(value));
-  }
+  requires std::constructible_from<T, U>
+  void return_value(U&& value) { result.template emplace<1>(std::forward<U>(value)); }
   void unhandled_exception() noexcept { result.template emplace<2>(std::current_exception()); }
   T take() {
     if (result.index() == 2) std::rethrow_exception(std::get<2>(result));

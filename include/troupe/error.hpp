@@ -1,4 +1,5 @@
-/// The errors that troupe throws, and how an exception of a task reaches whoever asks for its result.
+/// The errors that troupe throws, and how an exception of a task reaches whoever asks for its
+/// result.
 #pragma once
 
 #include <cstdint>

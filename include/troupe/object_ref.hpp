@@ -28,9 +28,9 @@ class ref_awaiter;
 
 }  // namespace detail
 
-/// A ref to an object of type `T` that exists or will. A value: copy it, keep it in containers, pass
-/// it to tasks and actors; the object lives as long as any ref to it. One ref object is used by one
-/// thread at a time, copies are independent.
+/// A ref to an object of type `T` that exists or will. A value: copy it, keep it in containers,
+/// pass it to tasks and actors; the object lives as long as any ref to it. One ref object is used
+/// by one thread at a time, copies are independent.
 template <class T>
 class object_ref {
  public:
@@ -126,8 +126,8 @@ inline constexpr bool detail::archivable_v<any_ref> = true;
 
 /// Makes an object from a value. The value lives until the last ref to it goes.
 template <class T>
-  requires(!std::is_lvalue_reference_v<T> || std::is_copy_constructible_v<std::decay_t<T>>)
-object_ref<std::decay_t<T>> put(T&& value) {
+requires(!std::is_lvalue_reference_v<T> ||
+         std::is_copy_constructible_v<std::decay_t<T>>) object_ref<std::decay_t<T>> put(T&& value) {
   using stored = std::decay_t<T>;
   static_assert(detail::archivable_v<stored>,
                 "troupe: cereal cannot archive this type, so it cannot cross a process: give it a "
@@ -187,8 +187,8 @@ void wait_for_all(const std::vector<object_ref<T>>& refs,
 
 }  // namespace detail
 
-/// Waits for the object and gives its value, or throws what its task threw. A temporary or moved ref
-/// that is the last one gives the value by move, others a copy.
+/// Waits for the object and gives its value, or throws what its task threw. A temporary or moved
+/// ref that is the last one gives the value by move, others a copy.
 ///
 /// @param timeout how long to wait; then `get_timeout_error`, and the task goes on. None: for ever.
 /// @throws what the task threw; `task_cancelled_error` inside a task that is cancelled meanwhile.
@@ -273,7 +273,8 @@ class object_view {
 
 /// Waits for the object and reads it without a copy. Throws as `get`.
 template <class T>
-object_view<T> view(const object_ref<T>& ref, std::optional<std::chrono::nanoseconds> timeout = {}) {
+object_view<T> view(const object_ref<T>& ref,
+                    std::optional<std::chrono::nanoseconds> timeout = {}) {
   static_assert(!std::is_void_v<T>, "troupe: there is nothing to view in an object_ref<void>");
   detail::wait_for_ref(ref, timeout);
   if (ref.failed()) detail::throw_failure(ref.state());

@@ -28,10 +28,8 @@ class retry_filter {
 
   /// A predicate; exceptions that are no `std::exception` are not retried.
   template <class Predicate>
-    requires(std::is_empty_v<Predicate> &&
-             std::predicate<Predicate, const std::exception&> &&
-             !std::same_as<Predicate, retry_filter>)
-  constexpr retry_filter(Predicate)  // NOLINT
+  requires(std::is_empty_v<Predicate>&& std::predicate<Predicate, const std::exception&> &&
+           !std::same_as<Predicate, retry_filter>) constexpr retry_filter(Predicate)  // NOLINT
       : matches_([](const std::exception_ptr& thrown) {
           try {
             std::rethrow_exception(thrown);
@@ -69,8 +67,10 @@ bool is_exception(const std::exception_ptr& thrown) {
 
 /// `.retry_exceptions = troupe::exceptions<std::runtime_error, my_error>`
 template <class... Exceptions>
-inline constexpr retry_filter exceptions{retry_filter::function{
-    [](const std::exception_ptr& thrown) { return (detail::is_exception<Exceptions>(thrown) || ...); }}};
+inline constexpr retry_filter exceptions{
+    retry_filter::function{[](const std::exception_ptr& thrown) {
+      return (detail::is_exception<Exceptions>(thrown) || ...);
+    }}};
 
 /// Where a task or an actor shall be placed. One process is one node: `hybrid` and `spread` are
 /// met by it, an affinity or a label that it does not have is a `placement_error`.
@@ -150,7 +150,8 @@ struct options {
   std::string_view name{};
   /// Actor: the namespace of its name; default the session's.
   std::string_view in_namespace{};
-  /// Task: attempts after the first when `retry_exceptions` matches or a worker is lost; -1 forever.
+  /// Task: attempts after the first when `retry_exceptions` matches or a worker is lost; -1
+  /// forever.
   std::optional<int> max_retries{};
   /// Task or call: exceptions that are retried.
   retry_filter retry_exceptions{};
@@ -160,7 +161,8 @@ struct options {
   std::chrono::milliseconds retry_max_delay{60'000};
   /// Share of the wait (0 to 1) by which it is shortened at random, so that retries do not meet.
   double retry_jitter = 0;
-  /// Task or call: from submission to result; then `task_timeout_error` and a stop request. 0: none.
+  /// Task or call: from submission to result; then `task_timeout_error` and a stop request. 0:
+  /// none.
   std::chrono::milliseconds timeout{0};
   /// Actor: how long it lives.
   troupe::lifetime lifetime = troupe::lifetime::scoped;

@@ -35,9 +35,9 @@ class TROUPE_API session {
   bool owner_;
 };
 
-/// Starts the runtime in this process. Options come from `argv` (`--troupe-num-cpus=4`; the program's
-/// own arguments are left alone), then the environment (`TROUPE_NUM_CPUS`), then a configuration
-/// file, then `base`. `--troupe-help` prints all of them and exits.
+/// Starts the runtime in this process. Options come from `argv` (`--troupe-num-cpus=4`; the
+/// program's own arguments are left alone), then the environment (`TROUPE_NUM_CPUS`), then a
+/// configuration file, then `base`. `--troupe-help` prints all of them and exits.
 ///
 /// @throws std::invalid_argument for an option that is unknown or has a bad value; std::logic_error
 ///   when the runtime runs already (unless `base.ignore_reinit`, then the session that is returned
@@ -51,8 +51,8 @@ class TROUPE_API session {
 /// Whether `init` was called and `shutdown` was not.
 TROUPE_API bool is_initialized() noexcept;
 
-/// Ends the runtime: no further tasks or calls; what is pending fails with `task_cancelled_error` or
-/// `actor_died_error`; actors' destructors run. Afterwards `init` may be called again. Values of
+/// Ends the runtime: no further tasks or calls; what is pending fails with `task_cancelled_error`
+/// or `actor_died_error`; actors' destructors run. Afterwards `init` may be called again. Values of
 /// objects that are ready stay readable. Does nothing when nothing runs.
 TROUPE_API void shutdown(const shutdown_options& how = {});
 
@@ -63,11 +63,11 @@ TROUPE_API std::map<std::string, double> available_resources();
 
 /// Counts for tests and monitoring. Each is exact when nothing runs.
 struct runtime_stats {
-  std::size_t pending_tasks = 0;   ///< submitted, not ended
+  std::size_t pending_tasks = 0;  ///< submitted, not ended
   std::size_t live_actors = 0;
-  std::size_t threads = 0;         ///< threads of the stage now
-  std::size_t peak_threads = 0;    ///< their largest number so far
-  std::size_t blocked_threads = 0; ///< of them in a troupe wait
+  std::size_t threads = 0;          ///< threads of the stage now
+  std::size_t peak_threads = 0;     ///< their largest number so far
+  std::size_t blocked_threads = 0;  ///< of them in a troupe wait
 };
 TROUPE_API runtime_stats stats();
 

@@ -81,8 +81,8 @@ class shared_batcher {
   batch_options how_;
 };
 
-/// A handle to a pool of actors of class `T` that is an actor of its own. A value, thread-safe as an
-/// `actor_handle`: copy it, pass it to tasks and actors. When the last handle goes the pool ends
+/// A handle to a pool of actors of class `T` that is an actor of its own. A value, thread-safe as
+/// an `actor_handle`: copy it, pass it to tasks and actors. When the last handle goes the pool ends
 /// after the calls already sent, and its members with it, unless its lifetime is detached.
 ///
 /// Each call goes to the member that has the fewest; the pool's calls run in no particular order.

@@ -85,7 +85,8 @@ std::tuple<object_ref<T>...> split(object_ref<std::tuple<T...>> source) {
            ...);
         });
     return refs;
-  }(std::index_sequence_for<T...>{});
+  }
+  (std::index_sequence_for<T...>{});
 }
 
 template <class F, class T>
@@ -160,11 +161,11 @@ auto object_ref<T>::then(F f) const {
 /// Calls a function as a task: `remote<f>(args...)`. Returns at once with a ref to its result
 /// (`object_ref<R>`; `object_stream<T>` for a generator).
 ///
-/// `F` is a free function, a static member function, a captureless lambda, an instance of a function
-/// template, or an overload chosen by a cast. Each argument converts to its parameter here and now,
-/// or is an `object_ref<T>` where a `T` is expected: then the task runs when the object is there, and
-/// does not run when it has failed but fails alike. A parameter that is an `object_ref` gets the ref.
-/// A `std::stop_token` parameter is filled in.
+/// `F` is a free function, a static member function, a captureless lambda, an instance of a
+/// function template, or an overload chosen by a cast. Each argument converts to its parameter here
+/// and now, or is an `object_ref<T>` where a `T` is expected: then the task runs when the object is
+/// there, and does not run when it has failed but fails alike. A parameter that is an `object_ref`
+/// gets the ref. A `std::stop_token` parameter is filled in.
 ///
 /// @throws connection_error when the runtime is not running; placement_error when the task asks for
 ///   more than there is; pending_calls_limit_error when too many tasks wait. Thread-safe.
@@ -206,8 +207,8 @@ TROUPE_API void check_stop();
 TROUPE_API void sleep_for(std::chrono::nanoseconds duration);
 TROUPE_API void sleep_until(std::chrono::steady_clock::time_point time);
 
-/// Runs `f`, which blocks outside of troupe (a socket, a lock, a child process), while the task's CPU
-/// and thread go to others.
+/// Runs `f`, which blocks outside of troupe (a socket, a lock, a child process), while the task's
+/// CPU and thread go to others.
 template <class F>
 decltype(auto) blocking(F&& f);
 

@@ -2,18 +2,27 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
+
+#include "terms.hpp"
 
 namespace document_index {
 
 namespace {
 
-/// The `top` first ones by count; those of equal count in the order of what they are.
+/// By count; those of equal count in the order of what they are.
 template <class Counted>
-void keep_top(std::vector<Counted>& all, std::size_t top) {
-  std::sort(all.begin(), all.end(), [](const Counted& a, const Counted& b) {
-    return a.passages != b.passages ? a.passages > b.passages : a.what < b.what;
-  });
-  if (all.size() > top) all.resize(top);
+bool is_before(const Counted& a, const Counted& b) {
+  return a.passages != b.passages ? a.passages > b.passages : a.what < b.what;
+}
+
+/// How many of the stems a relation says.
+std::size_t stems_said(const relation& by, const std::vector<std::string>& stems) {
+  const auto said = stems_of(by.subject + ' ' + by.verb + ' ' + by.object);
+  return static_cast<std::size_t>(
+      std::count_if(stems.begin(), stems.end(), [&](const std::string& each) {
+        return std::find(said.begin(), said.end(), each) != said.end();
+      }));
 }
 
 }  // namespace
@@ -39,18 +48,26 @@ std::vector<std::uint32_t> entity_graph::add(const passage_facts& facts) {
 }
 
 std::vector<counted_relation> entity_graph::about(const std::vector<std::string>& names,
-                                                  std::size_t top) const {
+                                                  const std::string& query, std::size_t top) const {
+  const std::vector<std::string> stems = stems_of(query);
   std::set<relation> seen;
-  std::vector<counted_relation> found;
+  std::vector<std::pair<std::size_t, counted_relation>> found;
   for (const std::string& name : names) {
     const auto edges = edges_of_.find(name);
     if (edges == edges_of_.end()) continue;
     for (const edge& at : edges->second) {
-      if (seen.insert(at->first).second) found.push_back({at->first, at->second});
+      if (!seen.insert(at->first).second) continue;
+      found.push_back({stems_said(at->first, stems), {at->first, at->second}});
     }
   }
-  keep_top(found, top);
-  return found;
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : is_before(a.second, b.second);
+  });
+  std::vector<counted_relation> best;
+  for (auto& [said, each] : found) {
+    if (best.size() < top) best.push_back(std::move(each));
+  }
+  return best;
 }
 
 std::vector<counted_entity> entity_graph::most_mentioned(std::size_t top) const {
@@ -62,7 +79,8 @@ std::vector<counted_entity> entity_graph::most_mentioned(std::size_t top) const 
       found.push_back(node);
     }
   }
-  keep_top(found, top);
+  std::sort(found.begin(), found.end(), is_before<counted_entity>);
+  if (found.size() > top) found.resize(top);
   return found;
 }
 

@@ -43,8 +43,10 @@ class entity_graph {
   std::size_t entities() const { return nodes_.size(); }
   std::size_t relations() const { return edges_.size(); }
 
-  /// The relations from or to something of these names, the most frequent first.
-  std::vector<counted_relation> about(const std::vector<std::string>& names, std::size_t top) const;
+  /// The relations from or to something of these names. Those that say most words of the query come
+  /// first, then those that most passages tell.
+  std::vector<counted_relation> about(const std::vector<std::string>& names,
+                                      const std::string& query, std::size_t top) const;
   /// The names, organisations and licences that most passages mention.
   std::vector<counted_entity> most_mentioned(std::size_t top) const;
 

@@ -15,7 +15,12 @@ constexpr std::size_t snippet_words = 45;
 constexpr std::size_t shown_relations = 4;
 constexpr std::size_t shown_entities = 8;
 
-bool overlap(const hit& shown, const passage& other) {
+// Two licences share about a tenth of their terms, two cuts through one text at least a third.
+constexpr double least_resemblance = 0.3;
+// How many candidates are looked at for each hit that is asked for.
+constexpr std::size_t candidates_per_hit = 20;
+
+bool are_neighbours(const hit& shown, const passage& other) {
   return shown.path == other.path &&
          (shown.number + 1 == other.number || other.number + 1 == shown.number);
 }
@@ -69,23 +74,23 @@ hit passage_index::make_hit(const scored& found, const std::string& query) const
 answer passage_index::search(const sparse_vector& vector, const std::string& query,
                              std::size_t top) const {
   answer result{query, {}, {}};
-  std::vector<const passage*> shown;
-  for (const scored& found : score_all(vector)) {
+  std::vector<sparse_vector> shown;  // the terms of the hits
+  std::vector<scored> candidates = score_all(vector);
+  candidates.resize(std::min(candidates.size(), top * candidates_per_hit));
+  for (const scored& found : candidates) {
     const passage& candidate = *entries_[found.passage].what;
-    const auto same = std::find_if(shown.begin(), shown.end(), [&](const passage* other) {
-      return other->text == candidate.text;
+    sparse_vector terms = term_frequencies(candidate.text);
+    const auto like = std::find_if(shown.begin(), shown.end(), [&](const sparse_vector& other) {
+      return resemblance(other, terms) >= least_resemblance;
     });
-    if (same != shown.end()) {
-      ++result.hits[static_cast<std::size_t>(same - shown.begin())].copies;
-      continue;
+    if (like != shown.end()) {
+      ++result.hits[static_cast<std::size_t>(like - shown.begin())].alike;
+    } else if (shown.size() < top &&
+               std::none_of(result.hits.begin(), result.hits.end(),
+                            [&](const hit& other) { return are_neighbours(other, candidate); })) {
+      result.hits.push_back(make_hit(found, query));
+      shown.push_back(std::move(terms));
     }
-    if (shown.size() == top) continue;  // what follows can only be a copy of what is shown
-    if (std::any_of(result.hits.begin(), result.hits.end(),
-                    [&](const hit& other) { return overlap(other, candidate); })) {
-      continue;
-    }
-    result.hits.push_back(make_hit(found, query));
-    shown.push_back(&candidate);
   }
 
   std::vector<std::string> names;
@@ -93,7 +98,7 @@ answer passage_index::search(const sparse_vector& vector, const std::string& que
     names.push_back(document_of(found.path));
     for (const entity& mentioned : found.entities) names.push_back(mentioned.text);
   }
-  result.related = graph_.about(names, shown_relations);
+  result.related = graph_.about(names, query, shown_relations);
   return result;
 }
 

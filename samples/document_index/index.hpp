@@ -23,13 +23,13 @@ struct hit {
   double score = 0;  ///< cosine of the angle between query and passage, 0 to 1
   std::string path;
   std::uint32_t number = 0;  ///< of the passage in its file
-  std::uint32_t copies = 0;  ///< further passages with the same text
+  std::uint32_t alike = 0;   ///< further passages with the same words, mostly
   std::string snippet;
   std::vector<entity> entities;
 
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(score, path, number, copies, snippet, entities);
+    archive(score, path, number, alike, snippet, entities);
   }
 };
 
@@ -65,8 +65,9 @@ class passage_index {
   void add(troupe::object_ref<batch> passages, const std::vector<sparse_vector>& vectors,
            const std::vector<passage_facts>& facts);
 
-  /// The best passages; equal ones in the order of their paths. A text that stands in many files is
-  /// one hit, and so are neighbours in one file, which overlap.
+  /// The best passages; equal ones in the order of their paths. A text that stands in many files,
+  /// perhaps with other line ends or from another word on, is one hit; so are neighbours in one
+  /// file, which overlap.
   answer search(const sparse_vector& vector, const std::string& query, std::size_t top) const;
 
   index_size size() const;

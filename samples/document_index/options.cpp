@@ -2,139 +2,136 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
+#include <iomanip>
 #include <iostream>
 #include <stdexcept>
 #include <string_view>
 
-#include <boost/any.hpp>
-#include <boost/program_options.hpp>
-
 namespace document_index {
-
-namespace po = boost::program_options;
 
 namespace {
 
-/// A number with bounds. Program_options' own numbers take "-1" as 18446744073709551615.
-template <std::size_t Least, std::size_t Most>
-struct count {
-  std::size_t value = Least;
+/// One option of the command line; `value` is empty for a switch.
+struct option {
+  std::string_view name;
+  std::string_view value;
+  std::string_view help;
+  std::function<void(const std::string&)> apply;
 };
 
-template <std::size_t Least, std::size_t Most>
-void validate(boost::any& result, const std::vector<std::string>& given, count<Least, Most>*, int) {
-  po::validators::check_first_occurrence(result);
-  const std::string& text = po::validators::get_single_string(given);
+[[noreturn]] void fail(const std::string& what) {
+  throw std::invalid_argument(what + "; --help lists the options");
+}
+
+std::size_t whole_number(std::string_view name, const std::string& text, std::size_t least,
+                         std::size_t most) {
   std::size_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool complete = error == std::errc() && end == text.data() + text.size();
-  if (!complete || value < Least || value > Most) {
-    throw po::error_with_option_name("%canonical_option% takes a whole number from " +
-                                     std::to_string(Least) + " to " + std::to_string(Most) +
-                                     ", not '" + text + "'");
+  if (!complete || value < least || value > most) {
+    fail(std::string(name) + " takes a whole number from " + std::to_string(least) + " to " +
+         std::to_string(most) + ", not '" + text + "'");
   }
-  result = count<Least, Most>{value};
+  return value;
 }
 
-using few = count<1, 100>;
-using many = count<1, 100'000>;
-using number = count<1, 1'000'000'000>;
-using kilobytes = count<1, 1 << 20>;
-using words = count<10, 10'000>;
-using overlapping = count<0, 9'999>;
-
-po::options_description describe() {
-  po::options_description visible("Options", 100);
-  auto add = visible.add_options();
-  add("query,q", po::value<std::vector<std::string>>()->value_name("TEXT"),
-      "a question; may be given several times (default: three examples)");
-  add("top", po::value<few>()->value_name("N"), "passages shown for each query (3)");
-  add("workers", po::value<few>()->value_name("N"), "actors in each pool (one per CPU)");
-  add("batch-size", po::value<many>()->value_name("N"), "passages in one call of an actor (32)");
-  add("limit", po::value<number>()->value_name("N"), "read at most so many files");
-  add("max-file-size", po::value<kilobytes>()->value_name("KIB"), "skip larger files (1024)");
-  add("passage-words", po::value<words>()->value_name("N"), "words of a passage (200)");
-  add("overlap", po::value<overlapping>()->value_name("N"),
-      "words that a passage shares with the next (40)");
-  add("list-left-out", "name every file that was left out, not only those that cannot be read");
-  add("json", "one JSON object a line instead of text");
-  add("help,h", "this text");
-  return visible;
+/// The options, which write to `to`.
+std::vector<option> options_of(program_options& to, bool& help) {
+  const auto number = [](std::string_view name, std::string_view about, std::size_t least,
+                         std::size_t most, std::function<void(std::size_t)> store) {
+    return option{name, "N", about,
+                  [=](const std::string& text) { store(whole_number(name, text, least, most)); }};
+  };
+  reading_options& reading = to.reading;
+  return {
+      {"--query", "TEXT", "a question; may be given several times (default: three examples)",
+       [&to](const std::string& text) { to.queries.push_back(text); }},
+      number("--top", "passages shown for each query (3)", 1, 100,
+             [&to](std::size_t n) { to.top = n; }),
+      number("--workers", "actors in each pool (one for each CPU)", 1, 1000,
+             [&to](std::size_t n) { to.workers = n; }),
+      number("--batch-size", "passages in one call of an actor (32)", 1, 100'000,
+             [&reading](std::size_t n) { reading.batch_size = n; }),
+      number("--limit", "read at most so many files", 1, 1'000'000'000,
+             [&to](std::size_t n) { to.limit = n; }),
+      number("--max-file-size", "leave out files of more KiB (1024)", 1, 1 << 20,
+             [&reading](std::size_t n) { reading.max_file_bytes = n << 10; }),
+      number("--passage-words", "words of a passage (200)", 10, 10'000,
+             [&reading](std::size_t n) { reading.passage_words = n; }),
+      number("--overlap", "words that a passage shares with the next (40)", 0, 9'999,
+             [&reading](std::size_t n) { reading.overlap_words = n; }),
+      {"--list-left-out", "", "name every file left out, not only those that cannot be read",
+       [&to](const std::string&) { to.list_left_out = true; }},
+      {"--json", "", "one JSON object a line instead of text",
+       [&to](const std::string&) { to.json = true; }},
+      {"--help", "", "this text", [&help](const std::string&) { help = true; }},
+  };
 }
 
-template <class Count>
-void take(const po::variables_map& given, const char* name, std::size_t& to) {
-  if (given.count(name) != 0) to = given[name].as<Count>().value;
+void print_help(const std::vector<option>& options) {
+  std::cout << "document_index [OPTION]... [DIRECTORY]...\n"
+               "Indexes the texts below the directories (/usr/share/common-licenses and\n"
+               "/usr/share/doc) and answers queries with the passages that fit best.\n\n";
+  for (const option& each : options) {
+    const std::string usage = std::string(each.name) + " " + std::string(each.value);
+    std::cout << "  " << std::left << std::setw(22) << usage << each.help << '\n';
+  }
+  std::cout << "Options of troupe itself: --troupe-help\n";
 }
 
-std::vector<std::string> own_arguments(int argc, char** argv) {
-  std::vector<std::string> own(argv + 1, argv + argc);
-  std::erase_if(own, [](const std::string& each) { return each.starts_with("--troupe-"); });
-  return own;
-}
-
-program_options convert(const po::variables_map& given) {
-  program_options result;
-  if (given.count("directory") != 0) {
-    // As strings: Program_options splits a path at its blanks.
-    const auto& roots = given["directory"].as<std::vector<std::string>>();
-    result.roots.assign(roots.begin(), roots.end());
+void apply(const std::vector<option>& options, const std::vector<std::string>& arguments,
+           std::size_t& at) {
+  const std::string& argument = arguments[at];
+  const std::size_t equals = argument.find('=');
+  const std::string name = argument.substr(0, equals);
+  const auto known = std::find_if(options.begin(), options.end(),
+                                  [&](const option& each) { return each.name == name; });
+  if (known == options.end()) fail("there is no option '" + name + "'");
+  if (known->value.empty()) {
+    if (equals != std::string::npos) fail(name + " takes no value");
+    known->apply({});
+  } else if (equals != std::string::npos) {
+    known->apply(argument.substr(equals + 1));
+  } else if (++at < arguments.size()) {
+    known->apply(arguments[at]);
   } else {
-    result.roots = {"/usr/share/common-licenses", "/usr/share/doc"};
+    fail(name + " takes a value: " + name + " " + std::string(known->value));
   }
-  result.queries = {"patent license grant", "how to report a bug",
-                    "who holds the copyright of the GNU C library"};
-  if (given.count("query") != 0) result.queries = given["query"].as<std::vector<std::string>>();
-
-  take<few>(given, "top", result.top);
-  take<few>(given, "workers", result.workers);
-  take<many>(given, "batch-size", result.reading.batch_size);
-  if (given.count("limit") != 0) result.limit = given["limit"].as<number>().value;
-  if (given.count("max-file-size") != 0) {
-    result.reading.max_file_bytes = given["max-file-size"].as<kilobytes>().value << 10;
-  }
-  take<words>(given, "passage-words", result.reading.passage_words);
-  take<overlapping>(given, "overlap", result.reading.overlap_words);
-  if (result.reading.overlap_words >= result.reading.passage_words) {
-    throw std::invalid_argument("--overlap must be less than --passage-words, which is " +
-                                std::to_string(result.reading.passage_words));
-  }
-  result.json = given.count("json") != 0;
-  result.list_left_out = given.count("list-left-out") != 0;
-  return result;
 }
 
 }  // namespace
 
 std::optional<program_options> parse_command_line(int argc, char** argv) {
-  const po::options_description visible = describe();
-  po::options_description all;
-  all.add(visible).add_options()("directory", po::value<std::vector<std::string>>());
-  po::positional_options_description words_without_dashes;
-  words_without_dashes.add("directory", -1);
-  // No guessing: "--work" for "--workers" would break with the next option that begins so.
-  constexpr int style =
-      po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-
-  po::variables_map given;
-  try {
-    po::store(po::command_line_parser(own_arguments(argc, argv))
-                  .options(all)
-                  .positional(words_without_dashes)
-                  .style(style)
-                  .run(),
-              given);
-  } catch (const po::error& wrong) {
-    throw std::invalid_argument(std::string(wrong.what()) + "; --help lists the options");
+  program_options result;
+  bool help = false;
+  const std::vector<option> options = options_of(result, help);
+  const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  bool only_directories = false;
+  for (std::size_t at = 0; at < arguments.size(); ++at) {
+    const std::string& argument = arguments[at];
+    if (only_directories || !argument.starts_with('-')) {
+      result.roots.emplace_back(argument);
+    } else if (argument == "--") {
+      only_directories = true;
+    } else if (!argument.starts_with("--troupe-")) {
+      apply(options, arguments, at);
+    }
   }
-  if (given.count("help") != 0) {
-    std::cout << "document_index [OPTION]... [DIRECTORY]...\n"
-                 "Indexes the texts below the directories (/usr/share/common-licenses and\n"
-                 "/usr/share/doc) and answers queries with the passages that fit best.\n\n"
-              << visible << "Options of troupe itself: --troupe-help\n";
+  if (help) {
+    print_help(options);
     return std::nullopt;
   }
-  return convert(given);
+  if (result.reading.overlap_words >= result.reading.passage_words) {
+    fail("--overlap must be less than --passage-words, which is " +
+         std::to_string(result.reading.passage_words));
+  }
+  if (result.roots.empty()) result.roots = {"/usr/share/common-licenses", "/usr/share/doc"};
+  if (result.queries.empty()) {
+    result.queries = {"patent license grant", "how to report a bug",
+                      "who holds the copyright of the GNU C library"};
+  }
+  return result;
 }
 
 }  // namespace document_index

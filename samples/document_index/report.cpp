@@ -63,7 +63,7 @@ void print_answer_as_json(const answer& found) {
   for (const hit& each : found.hits) {
     std::cout << "{\"query\": " << quoted(found.query) << ", \"rank\": " << ++rank
               << ", \"score\": " << fixed(each.score, 4) << ", \"path\": " << quoted(each.path)
-              << ", \"passage\": " << each.number << ", \"copies\": " << each.copies
+              << ", \"passage\": " << each.number << ", \"alike\": " << each.alike
               << ", \"snippet\": " << quoted(each.snippet) << ", \"entities\": [";
     const char* separator = "";
     for (const entity& what : each.entities) {
@@ -140,7 +140,7 @@ void print_answer(const answer& found, const report_options& options) {
   for (const hit& each : found.hits) {
     std::cout << "  " << ++rank << ". " << fixed(each.score, 3) << "  " << printable(each.path)
               << ", passage " << each.number + 1;
-    if (each.copies > 0) std::cout << ", and " << each.copies << " with the same text";
+    if (each.alike > 0) std::cout << ", and " << each.alike << " much alike";
     std::cout << '\n';
     print_wrapped(each.snippet, "     ");
     std::string entities;

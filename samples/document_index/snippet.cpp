@@ -17,14 +17,6 @@ struct placed_word {
   std::size_t term = no_term;  ///< which of the query's words it is
 };
 
-std::vector<std::string> terms_of(std::string_view query) {
-  std::vector<std::string> terms;
-  for_each_word(query, [&](std::string_view word, std::size_t) {
-    if (!is_stop_word(word)) terms.emplace_back(stem(word));
-  });
-  return terms;
-}
-
 /// How good a window is: different words of the query count more than the same one again.
 std::size_t merit(const std::vector<placed_word>& words, std::size_t begin, std::size_t end,
                   std::size_t terms) {
@@ -41,7 +33,7 @@ std::size_t merit(const std::vector<placed_word>& words, std::size_t begin, std:
 }  // namespace
 
 std::string snippet_of(std::string_view passage, std::string_view query, std::size_t length) {
-  const std::vector<std::string> terms = terms_of(query);
+  const std::vector<std::string> terms = stems_of(query);
   std::vector<placed_word> words;
   for_each_word(passage, [&](std::string_view word, std::size_t offset) {
     const auto term = std::find(terms.begin(), terms.end(), stem(word));

@@ -60,6 +60,16 @@ bool is_stop_word(std::string_view word) {
   return word.size() < 2 || std::binary_search(stop_words.begin(), stop_words.end(), word);
 }
 
+std::vector<std::string> stems_of(std::string_view text) {
+  std::vector<std::string> stems;
+  for_each_word(text, [&](std::string_view word, std::size_t) {
+    if (is_stop_word(word)) return;
+    const std::string_view root = stem(word);
+    if (std::find(stems.begin(), stems.end(), root) == stems.end()) stems.emplace_back(root);
+  });
+  return stems;
+}
+
 sparse_vector term_frequencies(std::string_view text) {
   constexpr std::uint64_t seed = 0xcbf29ce484222325U;
   std::vector<std::uint32_t> terms;
@@ -98,6 +108,18 @@ sparse_vector weighted(sparse_vector frequencies,
   const auto length = static_cast<float>(std::sqrt(squares));
   for (term_weight& entry : frequencies) entry.weight /= length;
   return frequencies;
+}
+
+double resemblance(const sparse_vector& a, const sparse_vector& b) {
+  std::size_t common = 0;
+  for (auto left = a.begin(), right = b.begin(); left != a.end() && right != b.end();) {
+    if (left->term == right->term) ++common;
+    const bool left_is_less = left->term < right->term;
+    if (!(right->term < left->term)) ++left;
+    if (!left_is_less) ++right;
+  }
+  const std::size_t all = a.size() + b.size() - common;
+  return all == 0 ? 1 : static_cast<double>(common) / static_cast<double>(all);
 }
 
 }  // namespace document_index

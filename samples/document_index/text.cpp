@@ -35,14 +35,20 @@ std::size_t end_of_markup(std::string_view page, std::size_t at) {
 
 /// Decodes the entity at the front of `rest`: its text and its length, or `&` itself.
 std::pair<std::string_view, std::size_t> decode_entity(std::string_view rest) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 8> known = {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 14> known = {
       {{"&amp;", "&"},
        {"&lt;", "<"},
        {"&gt;", ">"},
        {"&quot;", "\""},
+       {"&ldquo;", "\""},
+       {"&rdquo;", "\""},
+       {"&lsquo;", "'"},
+       {"&rsquo;", "'"},
        {"&#39;", "'"},
        {"&#160;", " "},
        {"&nbsp;", " "},
+       {"&ndash;", "-"},
+       {"&mdash;", "-"},
        {"&copy;", "\xc2\xa9"}}};
   for (const auto& [entity, text] : known) {
     if (rest.starts_with(entity)) return {text, entity.size()};

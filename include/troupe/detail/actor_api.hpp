@@ -29,10 +29,9 @@ struct class_info {
 };
 
 template <class T>
-inline constexpr class_info class_info_of{class_name<T>(), &typeid(T), sizeof(T), alignof(T),
-                                          [](void* instance) noexcept {
-                                            static_cast<T*>(instance)->~T();
-                                          }};
+inline constexpr class_info class_info_of{
+    class_name<T>(), &typeid(T), sizeof(T), alignof(T),
+    [](void* instance) noexcept { static_cast<T*>(instance)->~T(); }};
 
 TROUPE_API void retain_handle(actor_core* actor) noexcept;
 TROUPE_API void release_handle(actor_core* actor) noexcept;
@@ -80,8 +79,8 @@ TROUPE_API actor_core_ptr find_actor(std::string_view name, std::string_view in_
                                      const class_info& info);
 TROUPE_API void kill_actor(const actor_core_ptr& actor, bool no_restart);
 TROUPE_API actor_core_ptr current_actor(const class_info& info);
-/// The class that a timer's method must belong to; throws `std::logic_error` when the thread runs no
-/// method of such an actor.
+/// The class that a timer's method must belong to; throws `std::logic_error` when the thread runs
+/// no method of such an actor.
 TROUPE_API std::shared_ptr<void> start_timer_of(const class_info& info,
                                                 std::chrono::nanoseconds delay,
                                                 std::chrono::nanoseconds period,
@@ -92,7 +91,8 @@ auto submit_method(const actor_core_ptr& actor, options_ptr options, A&&... args
   using target = method_target<M, T>;
   using class_type = typename target::sig::class_type;
   static_assert(!std::is_void_v<class_type>, "troupe: give a method: handle.remote<&C::method>()");
-  static_assert(std::is_base_of_v<class_type, T>, "troupe: the method is not one of this actor's class");
+  static_assert(std::is_base_of_v<class_type, T>,
+                "troupe: the method is not one of this actor's class");
   auto* call = make_call<actor_call, target>(std::forward<A>(args)...);
   auto result = result_of<target>(call);
   submit_call(actor, call, std::move(options));
@@ -105,7 +105,7 @@ auto submit_method(const actor_core_ptr& actor, options_ptr options, A&&... args
 template <class U>
 class construction_ref {
  public:
-  construction_ref(const object_ptr& object) : object_(&object) {}  // NOLINT
+  construction_ref(const object_ptr& object) : object_(&object) {}    // NOLINT
   operator object_ref<U>() const { return object_ref<U>(*object_); }  // NOLINT
   operator const U&() const {                                         // NOLINT
     return *static_cast<const U*>((*object_)->value());
@@ -136,15 +136,13 @@ struct construction_slot {
   using passed = std::remove_cvref_t<A>;
 };
 template <class A>
-  requires(std::is_array_v<std::remove_cvref_t<A>> ||
-           std::same_as<std::decay_t<A>, const char*> || std::same_as<std::decay_t<A>, char*>)
-struct construction_slot<A> {
+requires(std::is_array_v<std::remove_cvref_t<A>> || std::same_as<std::decay_t<A>, const char*> ||
+         std::same_as<std::decay_t<A>, char*>) struct construction_slot<A> {
   using type = value_argument<std::string, A>;
   using passed = std::string;
 };
 template <class A>
-  requires(referred<std::remove_cvref_t<A>>::is_ref)
-struct construction_slot<A> {
+requires(referred<std::remove_cvref_t<A>>::is_ref) struct construction_slot<A> {
   using type = construction_ref_slot<typename referred<std::remove_cvref_t<A>>::type>;
   using passed = construction_ref<typename referred<std::remove_cvref_t<A>>::type>;
 };
@@ -162,7 +160,8 @@ struct construction_target {
 
 template <class Class, class... A>
 actor_core_ptr start_actor(options_ptr options, A&&... args) {
-  static_assert(std::is_destructible_v<Class>, "troupe: an actor's class needs a public destructor");
+  static_assert(std::is_destructible_v<Class>,
+                "troupe: an actor's class needs a public destructor");
   static_assert(std::is_constructible_v<Class, typename construction_slot<A>::passed...>,
                 "troupe: the actor's class has no constructor for these arguments");
   using slots = std::tuple<typename construction_slot<A>::type...>;

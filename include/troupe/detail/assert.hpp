@@ -11,7 +11,7 @@ namespace troupe::detail {
 
 }  // namespace troupe::detail
 
-#define TROUPE_ASSERT(condition, why)                                                 \
-  (__builtin_expect(static_cast<bool>(condition), 1)                                  \
-       ? static_cast<void>(0)                                                         \
+#define TROUPE_ASSERT(condition, why)                \
+  (__builtin_expect(static_cast<bool>(condition), 1) \
+       ? static_cast<void>(0)                        \
        : ::troupe::detail::assertion_failed(#condition, why, __FILE__, __LINE__))

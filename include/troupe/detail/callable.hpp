@@ -45,8 +45,9 @@ struct signature {
 template <class F>
 struct callable_signature;
 template <class F>
-  requires requires { &F::operator(); }
-struct callable_signature<F> : callable_signature<decltype(&F::operator())> {};  // a captureless lambda
+requires requires { &F::operator(); }
+struct callable_signature<F> : callable_signature<decltype(&F::operator())> {
+};  // a captureless lambda
 template <class R, class... P>
 struct callable_signature<R (*)(P...)> : signature<R, void, P...> {};
 template <class R, class... P>
@@ -142,8 +143,7 @@ struct storage_of<std::string_view, A> {
   using type = std::string;
 };
 template <class E, std::size_t N, class A>
-  requires(!referred<A>::is_ref)
-struct storage_of<std::span<const E, N>, A> {
+requires(!referred<A>::is_ref) struct storage_of<std::span<const E, N>, A> {
   using type = A;
 };
 
@@ -219,21 +219,20 @@ inline constexpr bool is_out_parameter_v =
 /// The value type inside an `object_ref` argument fits the parameter.
 template <class P, class U>
 concept referred_value_fits = std::convertible_to<const U&, std::remove_cvref_t<P>> ||
-                              std::same_as<std::remove_cvref_t<P>, U>;
+    std::same_as<std::remove_cvref_t<P>, U>;
 
 /// The parameter wants the ref itself, not what it refers to.
 template <class P, class A>
 concept takes_the_ref = referred<std::remove_cvref_t<A>>::is_ref &&
-                        (referred<std::remove_cvref_t<P>>::is_ref ||
-                         std::same_as<std::remove_cvref_t<P>, any_ref>);
+    (referred<std::remove_cvref_t<P>>::is_ref || std::same_as<std::remove_cvref_t<P>, any_ref>);
 
 template <class P, class A>
 struct argument_slot {
   using type = value_argument<P, std::remove_cvref_t<A>>;
 };
 template <class P, class A>
-  requires(referred<std::remove_cvref_t<A>>::is_ref && !takes_the_ref<P, A>)
-struct argument_slot<P, A> {
+requires(referred<std::remove_cvref_t<A>>::is_ref &&
+         !takes_the_ref<P, A>) struct argument_slot<P, A> {
   using type = object_argument<P, typename referred<std::remove_cvref_t<A>>::type>;
 };
 
@@ -304,9 +303,8 @@ struct given_params {
 };
 template <class... Done, class P, class... Rest>
 struct given_params<type_list<Done...>, P, Rest...>
-    : given_params<
-          std::conditional_t<is_filled_in_v<P>, type_list<Done...>, type_list<Done..., P>>,
-          Rest...> {};
+    : given_params<std::conditional_t<is_filled_in_v<P>, type_list<Done...>, type_list<Done..., P>>,
+                   Rest...> {};
 
 template <class List>
 struct given_params_of;
@@ -319,8 +317,7 @@ struct given_params_of<type_list<P...>> {
 template <class Params, class Args>
 struct slots_for;
 template <class... P, class... A>
-  requires(sizeof...(P) == sizeof...(A))
-struct slots_for<type_list<P...>, type_list<A...>> {
+requires(sizeof...(P) == sizeof...(A)) struct slots_for<type_list<P...>, type_list<A...>> {
   static_assert((check_argument<P, A>() && ...));
   using type = std::tuple<typename argument_slot<P, A>::type...>;
   static constexpr bool repeatable = (argument_slot<P, A>::type::repeatable && ...);
@@ -341,7 +338,7 @@ decltype(auto) call_with(Target&& target, type_list<P...>, Slots& slots, invocat
       for (std::size_t i = 0; i < count; ++i) at[i] = filled[i] ? 0 : next++;
       return at;
     }();
-    return [&]<std::size_t... I>(std::index_sequence<I...>) -> decltype(auto) {
+    return [&]<std::size_t... I>(std::index_sequence<I...>)->decltype(auto) {
       auto pick = [&]<std::size_t At, class Param>(std::integral_constant<std::size_t, At>,
                                                    std::type_identity<Param>) -> decltype(auto) {
         if constexpr (is_filled_in_v<Param>) {
@@ -352,7 +349,8 @@ decltype(auto) call_with(Target&& target, type_list<P...>, Slots& slots, invocat
       };
       return std::forward<Target>(target)(
           pick(std::integral_constant<std::size_t, I>{}, std::type_identity<P>{})...);
-    }(std::make_index_sequence<count>{});
+    }
+    (std::make_index_sequence<count>{});
   } else {
     return std::apply(
         [&](auto&... slot) -> decltype(auto) {

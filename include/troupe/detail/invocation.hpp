@@ -66,9 +66,9 @@ class TROUPE_API invocation : public object_state {
 
   // -- executing ----------------------------------------------------------------------------------
 
-  /// Runs the call, or goes on with it after a suspension. Completes the object when it has finished;
-  /// the caller retires it then. After `suspended`, which also means that it will be tried again, the
-  /// call may run elsewhere already: the caller must not touch it.
+  /// Runs the call, or goes on with it after a suspension. Completes the object when it has
+  /// finished; the caller retires it then. After `suspended`, which also means that it will be
+  /// tried again, the call may run elsewhere already: the caller must not touch it.
   outcome execute(void* instance, failure_ptr* thrown = nullptr) noexcept;
   /// Takes the right to run. False when it runs, was cancelled or is done.
   bool begin() noexcept;
@@ -158,7 +158,8 @@ class TROUPE_API invocation : public object_state {
   virtual void ended() noexcept {}
   /// A cancel arrived for a call that has begun or waits to; see `cancel`.
   virtual void stopped(bool /*force*/) noexcept {}
-  /// The call is about to wait for a wake-up, where the runtime can find it. `dispatch` takes it up.
+  /// The call is about to wait for a wake-up, where the runtime can find it. `dispatch` takes it
+  /// up.
   virtual void put_aside() noexcept = 0;
   /// The wake-up was there already.
   virtual void take_up() noexcept = 0;
@@ -258,7 +259,7 @@ class TROUPE_API actor_call : public invocation, public queue_node {
   friend class actor_core;
   void start_deadline(std::chrono::nanoseconds timeout);
   actor_core* target_ = nullptr;  ///< valid until the call has ended
-  actor_call* next_ = nullptr;  ///< among the actor's calls that were put aside, as `previous_`
+  actor_call* next_ = nullptr;    ///< among the actor's calls that were put aside, as `previous_`
   actor_call* previous_ = nullptr;
   std::uint64_t caller_ = 0;
   std::uint64_t deadline_timer_ = 0;

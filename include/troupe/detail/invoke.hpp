@@ -240,11 +240,12 @@ class generator_call final : public stored_call<Base, Target, Slots> {
 };
 
 template <class Base, class Target, class Slots, bool Repeatable>
-using call_type = std::conditional_t<
-    result_kind<typename Target::result>::is_async, async_call<Base, Target, Slots, Repeatable>,
-    std::conditional_t<result_kind<typename Target::result>::is_generator,
-                       generator_call<Base, Target, Slots, Repeatable>,
-                       plain_call<Base, Target, Slots, Repeatable>>>;
+using call_type =
+    std::conditional_t<result_kind<typename Target::result>::is_async,
+                       async_call<Base, Target, Slots, Repeatable>,
+                       std::conditional_t<result_kind<typename Target::result>::is_generator,
+                                          generator_call<Base, Target, Slots, Repeatable>,
+                                          plain_call<Base, Target, Slots, Repeatable>>>;
 
 template <class Base, class Target, class Params, class... A>
 struct call_maker;

@@ -61,7 +61,9 @@ class TROUPE_API object_state {
   // -- reading ------------------------------------------------------------------------------------
 
   bool ready() const noexcept { return (state_.load(std::memory_order_acquire) & ready_mask) != 0; }
-  bool has_value() const noexcept { return (state_.load(std::memory_order_acquire) & is_value) != 0; }
+  bool has_value() const noexcept {
+    return (state_.load(std::memory_order_acquire) & is_value) != 0;
+  }
   bool has_failed() const noexcept {
     return (state_.load(std::memory_order_acquire) & is_failed) != 0;
   }

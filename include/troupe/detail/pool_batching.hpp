@@ -17,7 +17,7 @@ struct batch_parameter {
   using input = void;
 };
 template <class P>
-  requires requires(std::remove_cvref_t<P> p) { *p.begin(); }
+requires requires(std::remove_cvref_t<P> p) { *p.begin(); }
 struct batch_parameter<type_list<P>> {
   using input = std::remove_cv_t<typename std::remove_cvref_t<P>::value_type>;
   static constexpr bool fits = std::convertible_to<std::vector<input>, std::remove_cvref_t<P>> ||
@@ -149,8 +149,7 @@ auto submit_input(const pool_ptr& pool, const batch_options& how,
   using method = batch_method<M, T>;
   using output = typename method::output;
   static_assert(check_result<output>());
-  auto item = object_ptr::adopt(
-      new batch_item<typename method::input, output>(std::move(input)));
+  auto item = object_ptr::adopt(new batch_item<typename method::input, output>(std::move(input)));
   pool->enter_batch(&send_batch<M, T>, how, item);
   return object_ref<output>(std::move(item));
 }

@@ -46,8 +46,8 @@ class settled final : public object_awaiter {
 // -- arguments ------------------------------------------------------------------------------------
 
 template <class P>
-inline constexpr bool is_ref_parameter_v = referred<std::remove_cvref_t<P>>::is_ref ||
-                                           std::same_as<std::remove_cvref_t<P>, any_ref>;
+inline constexpr bool is_ref_parameter_v =
+    referred<std::remove_cvref_t<P>>::is_ref || std::same_as<std::remove_cvref_t<P>, any_ref>;
 
 /// What an argument is kept as while its call waits in a pool: a ref that was given stays a ref.
 template <class P, class A>
@@ -55,8 +55,8 @@ struct pool_kept {
   using type = typename storage_of<std::remove_cvref_t<P>, std::remove_cvref_t<A>>::type;
 };
 template <class P, class A>
-  requires(referred<std::remove_cvref_t<A>>::is_ref && !is_ref_parameter_v<P>)
-struct pool_kept<P, A> {
+requires(referred<std::remove_cvref_t<A>>::is_ref &&
+         !is_ref_parameter_v<P>) struct pool_kept<P, A> {
   using type = std::remove_cvref_t<A>;
 };
 
@@ -189,7 +189,8 @@ struct pool_function_result {
 /// Lets a function of the user's make the call of the member that the pool chooses.
 template <class T, class F, class V>
 async<typename pool_function_result<T, F, V>::value_type> pool_apply(pool_place place,
-                                                                     pool_function<F> call, V value) {
+                                                                     pool_function<F> call,
+                                                                     V value) {
   using value_type = typename pool_function_result<T, F, V>::value_type;
   constexpr bool repeatable = std::is_copy_constructible_v<V>;
   for (;;) {
@@ -259,8 +260,8 @@ pool_core::member_factory member_factory_of(const options& given, A&&... args) {
                 "troupe: a pool keeps its members' constructor arguments to start another one when "
                 "one dies, so they must be copyable");
   check_options_of_actor(given);
-  using kept = std::tuple<std::conditional_t<std::is_convertible_v<A, const char*>, std::string,
-                                             std::decay_t<A>>...>;
+  using kept = std::tuple<
+      std::conditional_t<std::is_convertible_v<A, const char*>, std::string, std::decay_t<A>>...>;
   return [options = stored_options::make(given), kept_args = kept(std::forward<A>(args)...)] {
     return std::apply([&](const auto&... one) { return start_actor<T>(options, one...); },
                       kept_args);

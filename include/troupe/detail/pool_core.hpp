@@ -35,8 +35,8 @@ using pool_ptr = std::shared_ptr<pool_core>;
 /// are not complete. Move-only; used by one thread at a time.
 class TROUPE_API pool_batch {
  public:
-  pool_batch(pool_ptr pool, std::uint64_t id, actor_core_ptr member,
-             std::vector<std::uint64_t> ids, std::vector<object_ptr> items)
+  pool_batch(pool_ptr pool, std::uint64_t id, actor_core_ptr member, std::vector<std::uint64_t> ids,
+             std::vector<object_ptr> items)
       : pool_(std::move(pool)),
         id_(id),
         member_(std::move(member)),
@@ -91,7 +91,8 @@ class TROUPE_API pool_core {
 
   /// Adds an input, whose object is completed by the call. Throws as `enter`.
   virtual void enter_batch(send_function send, const batch_options& how, object_ptr item) = 0;
-  virtual void batch_finished(std::uint64_t batch, const std::vector<std::uint64_t>& ids) noexcept = 0;
+  virtual void batch_finished(std::uint64_t batch,
+                              const std::vector<std::uint64_t>& ids) noexcept = 0;
   virtual void batch_interrupted(std::uint64_t batch, const std::vector<std::uint64_t>& ids,
                                  failure_ptr why, bool resend) noexcept = 0;
 

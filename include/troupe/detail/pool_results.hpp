@@ -182,7 +182,8 @@ class unordered_results {
 
 namespace detail {
 
-/// The inputs of a `map`: those of a container that was moved in, or of one that stays the caller's.
+/// The inputs of a `map`: those of a container that was moved in, or of one that stays the
+/// caller's.
 template <class Range>
 class pool_inputs {
  public:
@@ -236,8 +237,8 @@ auto supply(Range&& range, HasRoom has_room, Submit submit) {
   auto source = std::make_shared<inputs>(std::forward<Range>(range));
   using ref = decltype(source->take(submit));
   return pool_supplier<typename ref::value_type>(
-      [source, has_room = std::move(has_room), submit = std::move(submit)](
-          bool must) mutable -> std::optional<ref> {
+      [source, has_room = std::move(has_room),
+       submit = std::move(submit)](bool must) mutable -> std::optional<ref> {
         if (source->empty() || (!must && !has_room())) return std::nullopt;
         return source->take(submit);
       });

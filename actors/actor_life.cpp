@@ -1,0 +1,305 @@
+// How an actor begins, fails, restarts and ends. Orders are given by anyone; the last runner to
+// leave carries them out.
+#include <algorithm>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "actors/actor_core.hpp"
+#include "actors/actor_engine.hpp"
+#include "actors/actor_errors.hpp"
+#include "actors/group_runner.hpp"
+#include "core/execution.hpp"
+
+namespace troupe::actors {
+
+// -- resource_gate --------------------------------------------------------------------------------
+
+void resource_gate::ask() {
+  actor_.engine().ledger().request(*this, shape_, core::grant_order::normal);
+}
+
+void resource_gate::granted() noexcept {
+  has_.store(true);
+  actor_.open_gate();
+}
+
+void resource_gate::give_back() noexcept {
+  core::ledger& ledger = actor_.engine().ledger();
+  if (ledger.withdraw(*this)) {
+    actor_.open_gate();  // the condition can never be met any more
+    return;
+  }
+  while (!has_.load()) std::this_thread::yield();  // the grant is on its way
+  ledger.release(shape_);
+}
+
+}  // namespace troupe::actors
+
+namespace troupe::detail {
+
+using actors::call_group;
+using actors::failure_with;
+using actors::running_call;
+
+// -- orders ---------------------------------------------------------------------------------------
+
+void actor_core::give_order(std::uint32_t order) noexcept {
+  orders_.fetch_or(order);
+  activate(main_);  // if none is there to see it
+}
+
+void actor_core::order_end(exit_reason reason, std::string message, bool restart) noexcept {
+  if (life() == phase::dead) return;
+  std::vector<actor_call*> found;
+  const auto keep = [&](actor_call& call) {
+    call.pin();
+    found.push_back(&call);
+  };
+  {
+    const std::lock_guard guard(lock_);
+    auto& more = extras();
+    if (!more.ordered || (more.ordered_restart && !restart)) {
+      more.ordered = true;
+      more.ordered_restart = restart;
+      more.ordered_reason = reason;
+      more.ordered_message = message;
+    }
+    running_.look(keep);
+    for (running_call* running : more.running) running->look(keep);
+  }
+  for (actor_call* call : found) {
+    if (reason != exit_reason::out_of_scope) {
+      const std::string text = "actor " + full_name() + " has ended: " + message;
+      call->abandon(restart && may_restart() ? failure_with<actor_unavailable_error>(text)
+                                             : failure_with<actor_died_error>(text));
+      call->request_stop(true);
+    }
+    call->unpin();
+  }
+  give_order(restart ? order_fail : order_kill);
+}
+
+/// Runs on the stage, with no runner at work and all orders given so far.
+void actor_core::carry_out() noexcept {
+  for (;;) {
+    if (carrying_out_.exchange(true)) return;
+    add_reference();  // an end drops the one of the living actor
+    while (const std::uint32_t orders = orders_.load()) {
+      if (life() == phase::dead) {
+        orders_.store(0);
+      } else if ((orders & order_kill) != 0) {
+        end_now();
+      } else if ((orders & order_fail) != 0) {
+        fail_now();
+      } else {
+        create();
+      }
+    }
+    carrying_out_.store(false);
+    const bool more = orders_.load() != 0 && runners_.load() == 0;
+    if (!more && (constructed_.load() || life() == phase::dead)) activate_all();
+    check_scope();
+    release_reference();
+    if (!more) return;
+  }
+}
+
+void actor_core::create() noexcept {
+  core::execution inner{.call = creation_, .actor = this};
+  failure_ptr thrown;
+  auto outcome = invocation::outcome::finished;
+  if (!creation_->claimed() || restarts_ > 0) {
+    const core::execution_scope scope(inner);
+    outcome = creation_->execute(instance(), &thrown);
+  }
+  if (thrown == nullptr && restarts_ == 0 && creation_->has_failed()) thrown = creation_->why();
+  if (outcome == invocation::outcome::finished && thrown == nullptr) {
+    phase_.store(phase::alive, std::memory_order_release);
+    constructed_.store(true);
+    orders_.fetch_and(~order_create);
+    if (given().max_restarts == 0) retire_creation();
+    return;
+  }
+  std::string message = "its constructor called this_actor::exit() or fail()";
+  if (thrown != nullptr) {
+    message = thrown->info
+                  ? "its constructor threw " + thrown->info->type + ": " + thrown->info->message
+                  : "an argument of its constructor failed";
+    if (!thrown->info) {
+      try {
+        std::rethrow_exception(thrown->thrown);
+      } catch (const std::exception& e) {
+        message += std::string(": ") + e.what();
+      } catch (...) {
+        message += " with an exception that is no std::exception";
+      }
+    }
+  }
+  orders_.fetch_and(~order_create);
+  const bool restart = restarts_ > 0 && may_restart();
+  order_end(restart ? exit_reason::failed : exit_reason::constructor_threw, std::move(message),
+            restart);
+}
+
+void actor_core::fail_now() noexcept {
+  std::string message;
+  {
+    const std::lock_guard guard(lock_);
+    message = extras().ordered_message;
+  }
+  if (!may_restart()) {
+    orders_.fetch_or(order_kill);
+    orders_.fetch_and(~order_fail);
+    return;
+  }
+  phase_.store(phase::restarting, std::memory_order_release);
+  ++restarts_;
+  end_suspended(message, true);
+  if (constructed_.exchange(false)) {
+    core::execution inner{.actor = this};
+    const core::execution_scope scope(inner);
+    info_->destroy(instance());
+  }
+  {
+    const std::lock_guard guard(lock_);
+    extras().ordered = false;
+  }
+  orders_.fetch_or(order_create);
+  orders_.fetch_and(~order_fail);
+}
+
+/// Ends the coroutine calls that have begun: their frames belong to the old instance. Runs alone,
+/// so that it may pop what was woken.
+void actor_core::end_suspended(const std::string& why, bool restarts) noexcept {
+  const auto end = [&](actor_call& call) {
+    call.drop_frame();
+    end_interrupted(call, why, restarts);
+  };
+  for (;;) {
+    actor_call* call = nullptr;
+    {
+      const std::lock_guard guard(lock_);
+      call = aside_;
+    }
+    if (call == nullptr) break;
+    if (take_up(*call)) end(*call);
+  }
+  const auto drain = [&](call_group& group) {
+    while (actor_call* call = group.resumed.pop()) end(*call);
+  };
+  drain(main_);
+  for (const auto& group : extras().groups) drain(*group);
+}
+
+failure_ptr actor_core::death_failure() const {
+  const std::lock_guard guard(lock_);
+  const std::string why = extras_ && extras_->end ? extras_->end->message : "it is being ended";
+  return failure_with<actor_died_error>("actor " + full_name() + " has ended: " + why);
+}
+
+void actor_core::end_now() noexcept {
+  exit_info end{.id = {id_}, .name = name(), .reason = {}, .message = {}};
+  {
+    const std::lock_guard guard(lock_);
+    end.reason = extras().ordered_reason;
+    end.message = extras().ordered_message;
+    extras().end = end;
+  }
+  phase_.store(phase::dead);
+  const failure_ptr why = death_failure();
+  end_suspended(end.message, false);
+  if (constructed_.exchange(false)) {
+    core::execution inner{.actor = this};
+    const core::execution_scope scope(inner);
+    info_->destroy(instance());
+  }
+  std::vector<actor_call*> held;
+  std::vector<std::shared_ptr<actors::exit_watch>> watches;
+  std::vector<actor_core*> links;
+  std::vector<std::weak_ptr<void>> timers;
+  {
+    const std::lock_guard guard(lock_);
+    for (auto& lane : extras().lanes) {
+      for (actor_call* call : lane.calls) {
+        call->held_ = false;
+        // One whose arguments are not there yet is queued, and ended, when they are.
+        call->pin();
+        held.push_back(call);
+      }
+    }
+    for (actor_call* call : held) {
+      if (call->ready_) enqueue(*call);
+    }
+    extras().lanes.clear();
+    lanes_in_use_.store(false, std::memory_order_relaxed);
+    watches.swap(extras().watches);
+    links.swap(extras().links);
+    timers.swap(extras().timers);
+  }
+  for (actor_call* call : held) {
+    call->abandon(why);
+    call->disconnect();
+    call->unpin();
+  }
+  if (!creation_retired_.load()) {
+    creation_->abandon(why);
+    creation_->disconnect();
+    // One that still waits for its arguments is retired when they come; see `open_gate`.
+    if (gate_.load() == 0) retire_creation();
+  }
+  if (extras_->resources) extras_->resources->give_back();
+  engine_.remove(*this);
+  orders_.store(0);
+  actors::tell_watches(std::move(watches), end);
+  for (const auto& timer : timers) actors::stop_timer(timer);
+  for (actor_core* other : links) {
+    if (is_abnormal(end.reason)) {
+      other->order_end(exit_reason::linked,
+                       "it was linked to actor " + full_name() + ", which ended: " + end.message,
+                       false);
+    }
+    other->link_with(*this, false);
+    other->release_reference();
+  }
+  release_reference();
+}
+
+// -- start ----------------------------------------------------------------------------------------
+
+void actor_core::prepare_creation() noexcept {
+  creation_->set_keep_arguments(given().max_restarts != 0);
+  creation_->connect_arguments();
+}
+
+void actor_core::discard() noexcept {
+  phase_.store(phase::dead);
+  if (extras_) extras_->resources.reset();
+  gate_.store(1);
+  creation_->abandon(failure_with<actor_died_error>("the actor was never started"));
+  if (creation_->release_arguments()) open_gate();
+  release_reference();
+}
+
+void actor_core::start() {
+  if (creation_->release_arguments()) open_gate();
+  if (extras_ && extras_->resources) extras_->resources->ask();
+}
+
+/// One more condition of the creation is met.
+void actor_core::open_gate() noexcept {
+  if (gate_.fetch_sub(1) != 1) return;
+  if (life() == phase::dead) {
+    retire_creation();
+  } else {
+    give_order(order_create);
+  }
+}
+
+void actor_core::retire_creation() noexcept {
+  if (creation_retired_.exchange(true)) return;
+  creation_->retire();
+  release_reference();  // the one that kept the actor for its creation
+}
+
+}  // namespace troupe::detail

@@ -1,0 +1,183 @@
+// How an actor's calls are run: who gets a turn, what comes next, when a runner leaves.
+#include <mutex>
+#include <utility>
+
+#include "actors/actor_core.hpp"
+#include "actors/actor_engine.hpp"
+#include "actors/actor_errors.hpp"
+#include "actors/group_runner.hpp"
+#include "core/execution.hpp"
+#include "core/stage/stage.hpp"
+
+namespace troupe::detail {
+
+using actors::call_group;
+using actors::failure_with;
+using actors::running_call;
+
+// -- runners --------------------------------------------------------------------------------------
+
+void actor_core::activate(call_group& group) noexcept {
+  int seen = group.active.load();
+  while (seen < group.limit) {
+    if (!group.active.compare_exchange_weak(seen, seen + 1)) continue;
+    runners_.fetch_add(1);
+    core::job* runner = this;
+    if (&group == &main_ && group.limit == 1) {
+      add_reference();
+    } else {
+      runner = new actors::group_runner(*this, group);
+    }
+    engine_.stage().enqueue(runner);
+    return;
+  }
+}
+
+void actor_core::activate_all() noexcept {
+  if (has_work(main_)) activate(main_);
+  if (!extras_) return;
+  for (const auto& group : extras_->groups) {
+    if (has_work(*group)) activate(*group);
+  }
+}
+
+bool actor_core::has_work(const call_group& group) const noexcept {
+  return !group.resumed.empty() || (group.index == 0 && has_again_.load()) ||
+         (!group.fresh.empty() && suspended_.load() < max_suspended_);
+}
+
+actor_call* actor_core::pop(call_group& group) noexcept {
+  if (group.index == 0 && has_again_.load()) {
+    const std::lock_guard guard(lock_);
+    auto& again = extras_->again;
+    if (!again.empty()) {
+      actor_call* const call = again.front();
+      again.pop_front();
+      has_again_.store(!again.empty());
+      return call;
+    }
+  }
+  const auto take = [&] {
+    actor_call* call = group.resumed.pop();
+    if (call == nullptr && (suspended_.load() < max_suspended_ || life() == phase::dead)) {
+      call = group.fresh.pop();
+    }
+    return call;
+  };
+  if (group.limit == 1) return take();
+  const std::lock_guard guard(group.consumers);
+  return take();
+}
+
+core::job::resume_result actor_core::resume(caf::execution_unit*, std::size_t max_throughput) {
+  return run_group(main_, running_, max_throughput);
+}
+
+core::job::resume_result actor_core::run_group(call_group& group, running_call& running,
+                                               std::size_t max_throughput) noexcept {
+  running_call* const outer = std::exchange(running_call::current, &running);
+  auto result = resume_later;
+  for (std::size_t turn = 0; turn < max_throughput; ++turn) {
+    if (orders_.load() != 0) {
+      leave(group);
+      result = done;
+      break;
+    }
+    if (actor_call* const call = pop(group)) {
+      run_call(*call, running);
+      core::stage::tick();
+      if (engine_.stage().should_yield()) break;
+      continue;
+    }
+    group.active.fetch_sub(1);
+    if (has_work(group)) {
+      int seen = group.active.load();
+      if (seen < group.limit && group.active.compare_exchange_strong(seen, seen + 1)) continue;
+    }
+    check_scope();
+    if (runners_.fetch_sub(1) == 1 && orders_.load() != 0) carry_out();
+    result = done;
+    break;
+  }
+  running_call::current = outer;
+  return result;
+}
+
+/// Ends a runner's turn because of an order. The last one carries it out.
+void actor_core::leave(call_group& group) noexcept {
+  group.active.fetch_sub(1);
+  if (runners_.fetch_sub(1) == 1) carry_out();
+  // What came meanwhile found no free place for a runner.
+  if (orders_.load() == 0 && has_work(group) && (constructed_.load() || life() == phase::dead)) {
+    activate(group);
+  }
+}
+
+void actor_core::run_call(actor_call& call, running_call& running) noexcept {
+  if (life() == phase::dead) call.abandon(death_failure());
+  if (call.claimed() && (!call.begun() || life() == phase::dead)) {
+    call.retire();
+    return;
+  }
+  if (call.begun() && call.life_ != restarts_) {  // a coroutine of the instance before
+    call.drop_frame();
+    end_interrupted(call, "the actor failed and restarted", true);
+    return;
+  }
+  call.life_ = restarts_;
+  running.begin(&call);
+  core::execution inner{.call = &call, .actor = this};
+  invocation::outcome outcome;
+  {
+    const core::execution_scope scope(inner);
+    outcome = call.execute(instance());
+  }
+  if (outcome == invocation::outcome::suspended) return;
+  running.end(&call);
+  if (outcome == invocation::outcome::finished) {
+    call.retire();
+  } else {
+    unwound(call);
+  }
+}
+
+bool actor_core::may_restart() const noexcept {
+  const int most = given().max_restarts;
+  return most == -1 || restarts_ < most;
+}
+
+bool actor_core::may_retry(const actor_call& call) const noexcept {
+  const int of_call = call.stored() != nullptr ? call.stored()->get().max_task_retries : 0;
+  const int most = of_call != 0 ? of_call : given().max_task_retries;
+  return call.keeps_arguments() && !call.claimed() && (most == -1 || call.attempt() < most);
+}
+
+/// A failure of the actor interrupted the call: another attempt, or the error.
+void actor_core::end_interrupted(actor_call& call, const std::string& why, bool restarts) noexcept {
+  if (restarts && may_retry(call)) {
+    call.start_over();
+    run_again(call);
+    return;
+  }
+  const std::string text = "call '" + std::string(call.name()) + "' of actor " + full_name() +
+                           " was interrupted: the actor failed (" + why + ")";
+  call.abandon(restarts ? failure_with<actor_unavailable_error>(text + " and restarts")
+                        : failure_with<actor_died_error>(text));
+  call.retire();
+}
+
+/// A method left by `this_actor::exit` or `fail`.
+void actor_core::unwound(actor_call& call) noexcept {
+  const core::actor_unwind how = core::current_unwind;
+  if (how.exits) {
+    call.abandon(failure_with<actor_died_error>("actor " + full_name() +
+                                                " has ended: it called this_actor::exit()"));
+    call.retire();
+    order_end(exit_reason::exited, "it called this_actor::exit()", false);
+    return;
+  }
+  end_interrupted(call, how.why, may_restart());
+  order_end(exit_reason::failed, how.why, true);
+}
+
+}  // namespace troupe::detail
