@@ -250,6 +250,7 @@ void actor_core::end_now() noexcept {
   }
   if (extras_->resources) extras_->resources->give_back();
   engine_.remove(*this);
+  if (given().lifetime == lifetime::detached) release_handle();  // the one that its name held
   orders_.store(0);
   actors::tell_watches(std::move(watches), end);
   for (const auto& timer : timers) actors::stop_timer(timer);

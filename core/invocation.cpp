@@ -7,6 +7,7 @@
 #include <troupe/async.hpp>
 #include <troupe/detail/stored_options.hpp>
 #include <troupe/error.hpp>
+#include <troupe/log.hpp>
 #include <troupe/task.hpp>
 
 #include "core/actor_unwind.hpp"
@@ -40,7 +41,13 @@ invocation* current_invocation() noexcept {
 invocation::invocation(const function_info& info) noexcept
     : object_state(1), id_(next_id()), info_(&info) {}
 
-invocation::~invocation() = default;
+invocation::~invocation() {
+  // No failure is lost: one that nobody asked for is told.
+  if (has_failed() && !was_asked() && why()->info) {
+    log::warn("'", name(), "' failed and nobody asked for its result: ", why()->info->type, ": ",
+              why()->info->message, " [in ", why()->info->frames.front(), "]");
+  }
+}
 
 std::string_view invocation::name() const noexcept {
   if (options_ && !options_->get().name.empty()) return options_->get().name;
@@ -116,6 +123,12 @@ void invocation::abandon(failure_ptr why) noexcept {
   if (claim()) fail(std::move(why));
 }
 
+/// An argument has failed: so does the call, and tells of it from now on.
+void invocation::abandon_with(const object_state& argument) noexcept {
+  argument.note_asked();
+  abandon(argument.why());
+}
+
 // -- dependencies ---------------------------------------------------------------------------------
 
 void invocation::wait_for(dependency& node, object_state& argument) noexcept {
@@ -126,12 +139,12 @@ void invocation::wait_for(dependency& node, object_state& argument) noexcept {
     if (argument.when_ready(node)) return;
     pending_.fetch_sub(1, std::memory_order_relaxed);
   }
-  if (argument.has_failed()) abandon(argument.why());
+  if (argument.has_failed()) abandon_with(argument);
 }
 
 void invocation::dependency_ready(continuation& self, object_state& object) noexcept {
   invocation& owner = *static_cast<dependency&>(self).owner;
-  if (object.has_failed()) owner.abandon(object.why());
+  if (object.has_failed()) owner.abandon_with(object);
   if (owner.pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) owner.dispatch();
 }
 

@@ -75,6 +75,7 @@ void throw_empty_ref(const char* what) {
 }
 
 void throw_failure(const object_state& object) {
+  object.note_asked();
   core::note_thrown(object.why());
   std::rethrow_exception(object.why()->thrown);
 }

@@ -20,6 +20,7 @@ struct splitter final : continuation {
       if (whole.has_value()) {
         fill(whole.value(), element, i);
       } else if (element.claim()) {
+        whole.note_asked();
         element.fail(whole.why());
       }
       element.unpin();

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -82,10 +84,14 @@ template <class T>
 class actor_pool {
  public:
   /// A pool of these actors. Dead ones are not replaced.
-  explicit actor_pool(const std::vector<actor_handle<T>>& members, const pool_options& options = {})
+  template <detail::vector_of_handles<T> Members>
+  explicit actor_pool(const Members& members, const pool_options& options = {})
       : pool_(detail::pool_core::make(
             detail::settings_of(options, "actor_pool", detail::class_name<T>()),
             detail::cores_of(members))) {}
+  explicit actor_pool(std::initializer_list<actor_handle<T>> members,
+                      const pool_options& options = {})
+      : actor_pool(std::vector<actor_handle<T>>(members), options) {}
   /// Starts members that are made with `args`.
   template <class... A>
   explicit actor_pool(const pool_options& options, A&&... args)
@@ -98,7 +104,16 @@ class actor_pool {
   explicit actor_pool(std::size_t size, A&&... args)
       : actor_pool(sized(size), std::forward<A>(args)...) {}
 
-  actor_pool(actor_pool&&) noexcept = default;
+  // The move constructor is a template, and what is deleted takes no const: g++ 12 takes
+  // `{.size = 4}` for the arguments of a pool to be moved from, and finds the call ambiguous.
+  actor_pool(actor_pool&) = delete;
+  template <std::same_as<actor_pool> Other>
+  actor_pool(Other&& other) noexcept
+      : pool_(std::move(other.pool_)),
+        submitted_(std::move(other.submitted_)),
+        last_(other.last_),
+        completions_(std::move(other.completions_)),
+        unordered_(other.unordered_) {}
   actor_pool& operator=(actor_pool&&) noexcept = default;
 
   // -- calls --------------------------------------------------------------------------------------

@@ -42,7 +42,11 @@ class object_ref {
   /// Whether the object is there, as a value or as a failure. Does not block.
   bool ready() const { return state().ready(); }
   /// Whether the object has failed. Does not block.
-  bool failed() const { return state().has_failed(); }
+  bool failed() const {
+    if (!state().has_failed()) return false;
+    state().note_asked();
+    return true;
+  }
   /// Where the failure began, when the object has failed and a task or method threw it.
   std::shared_ptr<const failure_info> failure() const {
     return failed() ? state().why()->info : nullptr;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <initializer_list>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -105,11 +106,15 @@ class shared_pool {
           detail::member_factory_of<T>(options.actor, std::forward<A>(args)...));
   }
   /// Starts a pool of these actors. Dead ones are not replaced.
-  explicit shared_pool(const std::vector<actor_handle<T>>& members, pool_options options = {}) {
+  template <detail::vector_of_handles<T> Members>
+  explicit shared_pool(const Members& members, const pool_options& options = {}) {
     const detail::pool_settings settings =
         detail::settings_of(options, "shared_pool", detail::class_name<T>());
     start(options, members.size() * settings.max_in_flight, settings, detail::cores_of(members));
   }
+  explicit shared_pool(std::initializer_list<actor_handle<T>> members,
+                       const pool_options& options = {})
+      : shared_pool(std::vector<actor_handle<T>>(members), options) {}
   explicit shared_pool(actor_handle<detail::pool_actor<T>> actor) : actor_(std::move(actor)) {}
 
   /// Calls a method of one of the members. As `actor_handle::remote`; a call that finds the pool at

@@ -123,6 +123,7 @@ class relation_finder {
       const std::string link = joined(begin, object.begin);
       for (const verb_pattern& pattern : verb_patterns) {
         if (link.find(pattern.words) == std::string::npos) continue;
+        if (pattern.verb == licensed && object.what.kind != entity_kind::licence) continue;
         add(subject_of(right, pattern.verb), pattern.verb, object.what.text);
         break;
       }

@@ -15,8 +15,8 @@ constexpr std::size_t snippet_words = 45;
 constexpr std::size_t shown_relations = 4;
 constexpr std::size_t shown_entities = 8;
 
-// Two licences share about a tenth of their terms, two cuts through one text at least a third.
-constexpr double least_resemblance = 0.3;
+// Two licences share about a tenth of their terms, two cuts through one text more than half.
+constexpr double least_resemblance = 0.45;
 // How many candidates are looked at for each hit that is asked for.
 constexpr std::size_t candidates_per_hit = 20;
 

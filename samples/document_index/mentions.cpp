@@ -153,6 +153,7 @@ std::vector<token> tokens_of(std::string_view sentence) {
     const std::size_t begin = at;
     while (at < sentence.size() && !is_space(sentence[at])) ++at;
     std::string_view word = sentence.substr(begin, at - begin);
+    if (word == "#" || word == "*" || word == "//") continue;  // a line of a comment begins
     if (lower_case(word) == "(c)" || word == "\xc2\xa9") {
       tokens.push_back({"(c)", false});
       continue;

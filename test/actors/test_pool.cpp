@@ -433,6 +433,18 @@ TEST_CASE("a runtime that ends lets no call of a pool wait") {
   CHECK(troupe::get(pool.remote<&worker::add>(1)) == 1);
 }
 
+TEST_CASE("a pool can be moved with the results that it remembers") {
+  const auto session = start();
+  troupe::actor_pool<worker> first({.size = 1, .max_attempts = 2});
+  first.submit<&worker::add>(1);
+  first.submit<&worker::add>(2);
+  CHECK(first.get_next_unordered<int>() > 0);
+  std::vector<troupe::actor_pool<worker>> pools;
+  pools.push_back(std::move(first));
+  CHECK(pools[0].get_next_unordered<int>() > 0);
+  CHECK_FALSE(pools[0].has_next());
+}
+
 TEST_CASE("pool options out of range are refused by name") {
   const auto session = start();
   using pool = troupe::actor_pool<worker>;

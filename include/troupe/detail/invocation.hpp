@@ -176,6 +176,7 @@ class TROUPE_API invocation : public object_state {
 
   static void dependency_ready(continuation& self, object_state& object) noexcept;
   bool hold_arguments() noexcept;
+  void abandon_with(const object_state& argument) noexcept;
   void lock() noexcept;
   void unlock() noexcept { lock_.store(false, std::memory_order_release); }
   void leave_parent() noexcept;

@@ -71,6 +71,9 @@ class TROUPE_API object_state {
   void* value() const noexcept { return value_; }
   /// The failure. Requires `has_failed()`.
   const failure_ptr& why() const noexcept { return failure_; }
+  /// Somebody has asked, so that the failure need not be told when the object goes.
+  void note_asked() const noexcept { asked_.store(true, std::memory_order_relaxed); }
+  bool was_asked() const noexcept { return asked_.load(std::memory_order_relaxed); }
 
   // -- completing ---------------------------------------------------------------------------------
 
@@ -132,6 +135,7 @@ class TROUPE_API object_state {
 
   std::atomic<std::uint64_t> counts_;
   std::atomic<std::uint32_t> state_{0};
+  mutable std::atomic<bool> asked_{false};
   continuation* waiters_ = nullptr;
   failure_ptr failure_;
 };

@@ -1,6 +1,7 @@
 /// One call through a pool: from its arguments to the result that some member gave.
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <string>
@@ -267,6 +268,10 @@ pool_core::member_factory member_factory_of(const options& given, A&&... args) {
                       kept_args);
   };
 }
+
+/// Not a plain parameter type: g++ 12 takes `{.size = 4}` for a vector of 4 elements.
+template <class Members, class T>
+concept vector_of_handles = std::same_as<Members, std::vector<actor_handle<T>>>;
 
 template <class T>
 std::vector<actor_core_ptr> cores_of(const std::vector<actor_handle<T>>& handles) {
