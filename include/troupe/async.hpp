@@ -57,7 +57,7 @@ class ref_awaiter final : public object_awaiter {
       : object_awaiter(std::move(object)), may_move_(may_move) {}
   T await_resume() {
     settle();
-    if constexpr (std::is_copy_constructible_v<T> || std::is_void_v<T>) {
+    if constexpr (copyable_v<T> || std::is_void_v<T>) {
       return may_move_ ? take<T>(object()) : read<T>(object());
     } else {
       return take<T>(object());

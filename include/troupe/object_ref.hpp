@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <troupe/detail/archivable.hpp>
+#include <troupe/detail/copyable.hpp>
 #include <troupe/detail/object_state.hpp>
 #include <troupe/detail/waiting.hpp>
 #include <troupe/error.hpp>
@@ -131,7 +132,7 @@ inline constexpr bool detail::archivable_v<any_ref> = true;
 /// Makes an object from a value. The value lives until the last ref to it goes.
 template <class T>
 requires(!std::is_lvalue_reference_v<T> ||
-         std::is_copy_constructible_v<std::decay_t<T>>) object_ref<std::decay_t<T>> put(T&& value) {
+         detail::copyable_v<std::decay_t<T>>) object_ref<std::decay_t<T>> put(T&& value) {
   using stored = std::decay_t<T>;
   static_assert(detail::archivable_v<stored>,
                 "troupe: cereal cannot archive this type, so it cannot cross a process: give it a "
@@ -147,7 +148,7 @@ template <class T>
 T read(const object_state& object) {
   if (object.has_failed()) throw_failure(object);
   if constexpr (!std::is_void_v<T>) {
-    static_assert(std::is_copy_constructible_v<T>,
+    static_assert(copyable_v<T>,
                   "troupe: the type is move-only: use get(std::move(ref)) or view(ref)");
     return *static_cast<const T*>(object.value());
   }
@@ -159,7 +160,7 @@ T take(object_state& object) {
   if constexpr (!std::is_void_v<T>) {
     T& value = *static_cast<T*>(object.value());
     if (object.sole_ref()) return T(std::move(value));
-    if constexpr (std::is_copy_constructible_v<T>) {
+    if constexpr (copyable_v<T>) {
       return value;
     } else {
       throw std::invalid_argument(

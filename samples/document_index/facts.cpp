@@ -184,7 +184,7 @@ class relation_finder {
 };
 
 template <class T>
-void add_once(std::vector<T>& to, T&& value) {
+void add_once(std::vector<T>& to, T value) {
   if (std::find(to.begin(), to.end(), value) == to.end()) to.push_back(std::move(value));
 }
 

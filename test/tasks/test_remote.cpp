@@ -90,12 +90,12 @@ TEST_CASE("arguments convert to the parameter types at the call") {
 TEST_CASE("lvalue arguments are copied at the call and later changes are not seen") {
   const auto session = start();
   const signal go;
-  const auto late = [](const std::string& s, const signal& until) {
+  constexpr auto late = [](const std::string& s, const signal& until) {
     until.wait();
     return s;
   };
   std::string word = "before";
-  const auto ref = remote<+late>(word, go);
+  const auto ref = remote<late>(word, go);
   word = "after";
   go.raise();
   CHECK(fetch(ref) == "before");

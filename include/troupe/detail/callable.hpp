@@ -12,6 +12,7 @@
 #include <utility>
 
 #include <troupe/detail/archivable.hpp>
+#include <troupe/detail/copyable.hpp>
 #include <troupe/detail/invocation.hpp>
 
 namespace troupe {
@@ -152,7 +153,7 @@ template <class P, class A>
 class value_argument {
  public:
   using stored = typename storage_of<std::remove_cvref_t<P>, std::remove_cvref_t<A>>::type;
-  static constexpr bool repeatable = std::is_copy_constructible_v<stored>;
+  static constexpr bool repeatable = copyable_v<stored>;
   static constexpr bool refers = false;
 
   template <class T>
@@ -178,7 +179,7 @@ class value_argument {
 template <class P, class U>
 class object_argument {
  public:
-  static constexpr bool repeatable = std::is_copy_constructible_v<U>;
+  static constexpr bool repeatable = copyable_v<U>;
   static constexpr bool refers = true;
 
   explicit object_argument(object_ptr object) : object_(std::move(object)) {}
@@ -189,7 +190,7 @@ class object_argument {
     if constexpr (std::is_lvalue_reference_v<P> || std::is_trivially_copyable_v<U> ||
                   !std::same_as<plain, U>) {
       return static_cast<const U&>(value);  // read in place, or converted by the call
-    } else if constexpr (std::is_copy_constructible_v<U>) {
+    } else if constexpr (copyable_v<U>) {
       return !keep && object_->sole_ref() ? U(std::move(value)) : U(value);
     } else {
       if (!object_->sole_ref()) throw_shared_move_only(class_name<U>());

@@ -64,13 +64,13 @@ class stored_call : public Base {
 
  public:
   void connect_arguments() noexcept override {
-    std::apply([this](auto&... slot) { (connect_one(slot), ...); }, *slots_.get());
+    std::apply([&](auto&... slot) { (connect_one(slot), ...); }, *slots_.get());
   }
   void assist_arguments() noexcept override {
-    std::apply([this](auto&... slot) { (assist_one(slot), ...); }, *slots_.get());
+    std::apply([&](auto&... slot) { (assist_one(slot), ...); }, *slots_.get());
   }
   std::uint32_t disconnect_arguments() noexcept override {
-    return std::apply([this](auto&... slot) { return (disconnect_one(slot) + ... + 0U); },
+    return std::apply([&](auto&... slot) { return (disconnect_one(slot) + ... + 0U); },
                       *slots_.get());
   }
 
