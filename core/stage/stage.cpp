@@ -11,8 +11,8 @@ struct stage::systems {
   struct configuration : caf::actor_system_config {
     explicit configuration(const stage_options& options) {
       module_factories.push_back(
-          [options](caf::actor_system& system) -> caf::actor_system::module* {
-            return new stage_scheduler(system, options);
+          [options](caf::actor_system& host) -> caf::actor_system::module* {
+            return new stage_scheduler(host, options);
           });
       // CAF's own logger and its configuration files are not ours to read.
       set("logger.verbosity", caf::atom("quiet"));

@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include <troupe/progress.hpp>
 #include <troupe/runtime.hpp>
 #include <troupe/task.hpp>
 
@@ -21,6 +22,17 @@ constexpr std::size_t unfinished_per_worker = 4;
 std::size_t workers_or_cpus(std::size_t asked_for) {
   if (asked_for != 0) return asked_for;
   return static_cast<std::size_t>(std::max(1.0, std::floor(troupe::cluster_resources()["CPU"])));
+}
+
+void account(const batch& read, totals& run, troupe::progress& bar) {
+  run.files += read.files_read;
+  run.bytes += read.bytes_read;
+  run.left_out.insert(run.left_out.end(), read.left_out.begin(), read.left_out.end());
+  const auto unreadable = static_cast<std::size_t>(
+      std::count_if(read.left_out.begin(), read.left_out.end(),
+                    [](const left_out_file& file) { return file.why == omission::unreadable; }));
+  bar.fail(unreadable);
+  bar.advance(read.files_read + read.left_out.size() - unreadable);
 }
 
 }  // namespace
@@ -50,6 +62,7 @@ totals indexer::run(file_list files) {
 /// Several readers work at once; their batches are taken in the order of the files, so that the
 /// index does not depend on which of them is faster.
 void indexer::read_all(const std::vector<std::string>& paths, totals& run) {
+  troupe::progress bar({.label = "reading", .total = paths.size(), .unit = "files"});
   std::deque<troupe::object_stream<batch>> readers;
   std::span<const std::string> rest(paths);
   while (!rest.empty() || !readers.empty()) {
@@ -61,18 +74,16 @@ void indexer::read_all(const std::vector<std::string>& paths, totals& run) {
               .remote<read_files>(std::vector<std::string>(group.begin(), group.end()),
                                   options_.reading));
     }
-    for (const troupe::object_ref<batch>& passages : readers.front()) process(passages, run);
+    for (const troupe::object_ref<batch>& passages : readers.front()) {
+      account(*troupe::view(passages), run, bar);
+      process(passages);
+    }
     readers.pop_front();
   }
 }
 
-void indexer::process(const troupe::object_ref<batch>& passages, totals& run) {
-  const auto read = troupe::view(passages);
-  run.files += read->files_read;
-  run.bytes += read->bytes_read;
-  run.left_out.insert(run.left_out.end(), read->left_out.begin(), read->left_out.end());
-
-  // The calls are made with refs: each runs when what it needs is there.
+/// The calls are made with refs: each runs when what it needs is there.
+void indexer::process(const troupe::object_ref<batch>& passages) {
   auto counts = embedders_.remote<&embedder::count>(passages);
   auto facts = extractors_.remote<&extractor::extract>(passages);
   statistics_.remote<&term_statistics::add>(counts);
@@ -85,16 +96,20 @@ void indexer::process(const troupe::object_ref<batch>& passages, totals& run) {
 }
 
 void indexer::index_all() {
+  troupe::progress bar({.label = "indexing", .total = batches_.size(), .unit = "batches"});
   std::deque<troupe::object_ref<void>> added;
-  for (work& each : std::exchange(batches_, {})) {
-    auto vectors = embedders_.remote<&embedder::weigh>(std::move(each.counts), worth_);
-    added.push_back(index_.remote<&passage_index::add>(each.passages, std::move(vectors),
-                                                       std::move(each.facts)));
-    if (added.size() <= window_) continue;
+  const auto finish_oldest = [&] {
     troupe::get(added.front());
     added.pop_front();
+    bar.advance();
+  };
+  for (work& each : std::exchange(batches_, {})) {
+    auto vectors = embedders_.remote<&embedder::weigh>(std::move(each.counts), worth_);
+    added.push_back(index_.remote<&passage_index::add>(std::move(each.passages), std::move(vectors),
+                                                       std::move(each.facts)));
+    if (added.size() > window_) finish_oldest();
   }
-  for (const auto& each : added) troupe::get(each);
+  while (!added.empty()) finish_oldest();
 }
 
 answer indexer::ask(const std::string& query) const {

@@ -40,7 +40,7 @@ class indexer {
   };
 
   void read_all(const std::vector<std::string>& paths, totals& run);
-  void process(const troupe::object_ref<batch>& passages, totals& run);
+  void process(const troupe::object_ref<batch>& passages);
   void index_all();
 
   program_options options_;

@@ -190,7 +190,9 @@ TEST_CASE("the inputs of a batch whose member died are sent again one by one") {
   for (const int x : {12, 13, 14}) results.push_back(calls.remote(x));
   busy.open();
   CHECK(troupe::get(results) == std::vector<int>{12, 13, 14});
-  CHECK(take_seen() == batches{{12, 13, 14}, {12}, {13}, {13}, {14}});
+  batches all = take_seen();  // 14 may overtake 13, whose death is heard of in two ways
+  std::sort(all.begin(), all.end());
+  CHECK(all == batches{{12}, {12, 13, 14}, {13}, {13}, {14}});
 }
 
 TEST_CASE("an input that kills each member fails, its neighbours do not") {
