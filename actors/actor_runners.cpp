@@ -84,6 +84,8 @@ core::job::resume_result actor_core::run_group(call_group& group, running_call& 
       break;
     }
     if (actor_call* const call = pop(group)) {
+      // What came before the instance was made found nobody to run beside this one.
+      if (group.limit > 1 && has_work(group)) activate(group);
       run_call(*call, running);
       core::stage::tick();
       if (engine_.stage().should_yield()) break;

@@ -4,37 +4,24 @@
 #include <mutex>
 #include <stdexcept>
 #include <unordered_map>
-#include <unordered_set>
 
 #include <troupe/async.hpp>
 #include <troupe/error.hpp>
 #include <troupe/runtime.hpp>
 #include <troupe/task.hpp>
 
+#include "actors/nobodys_child.hpp"
 #include "actors/pool_state.hpp"
-#include "core/execution.hpp"
 
 namespace troupe::detail {
 
 namespace {
 
+using actors::nobodys_child;
 using actors::pool_state;
 using clock = std::chrono::steady_clock;
 
 constexpr std::chrono::hours longest_batch_wait{24};
-
-/// While it lives, what the thread starts is nobody's child: it serves many callers, and the cancel
-/// of one is not the end of the others' calls.
-class nobodys_child {
- public:
-  nobodys_child() noexcept : saved_(std::exchange(core::current_execution, nullptr)) {}
-  ~nobodys_child() { core::current_execution = saved_; }
-  nobodys_child(const nobodys_child&) = delete;
-  nobodys_child& operator=(const nobodys_child&) = delete;
-
- private:
-  core::execution* saved_;
-};
 
 template <class Error>
 failure_ptr failure_of(const std::string& message) {
@@ -50,7 +37,7 @@ object_ptr new_grant() { return object_ptr::adopt(new value_object<void>); }
 /// Carries out what pool_state decides. Effects are taken under the lock and carried out without.
 class pool final : public pool_core, public std::enable_shared_from_this<pool> {
  public:
-  pool(const pool_settings& settings, member_factory factory)
+  pool(const pool_settings& settings, actor_factory factory)
       : name_(settings.name),
         max_pending_(settings.max_pending),
         factory_(std::move(factory)),
@@ -80,13 +67,14 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
     return items_.at(item).member;
   }
 
-  void interrupted(std::uint64_t item, failure_ptr why, bool resend) noexcept override {
+  void interrupted(std::uint64_t item, interruption how, failure_ptr why,
+                   bool resend) noexcept override {
     {
       std::unique_lock lock(mutex_);
       entry& call = items_.at(item);
-      const bool gone = !is_alive(call.member);
       call.object = new_grant();
-      state_.interrupted(std::exchange(call.batch, 0), gone, resend, clock::now());
+      state_.interrupted(std::exchange(call.batch, 0), how == interruption::died, resend,
+                         clock::now());
       note_effects(why);
     }
     act();
@@ -125,12 +113,11 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
     act();
   }
 
-  void batch_interrupted(std::uint64_t batch, const std::vector<std::uint64_t>& ids,
-                         failure_ptr why, bool resend) noexcept override {
+  void batch_interrupted(std::uint64_t batch, interruption how, failure_ptr why,
+                         bool resend) noexcept override {
     {
       std::unique_lock lock(mutex_);
-      const bool gone = !ids.empty() && !is_alive(items_.at(ids.front()).member);
-      state_.interrupted(batch, gone, resend, clock::now());
+      state_.interrupted(batch, how == interruption::died, resend, clock::now());
       note_effects(why);
     }
     act();
@@ -284,9 +271,7 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
     std::vector<object_ptr> objects;
     objects.reserve(call.items.size());
     for (const std::uint64_t id : call.items) {
-      entry& input = items_.at(id);
-      input.member = member;
-      objects.push_back(input.object);
+      objects.push_back(items_.at(id).object);
     }
     const send_function send = lanes_[call.lane].send;
     lock.unlock();
@@ -417,7 +402,7 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
 
   const std::string name_;
   const std::size_t max_pending_;
-  const member_factory factory_;
+  const actor_factory factory_;
   mutable std::mutex mutex_;
   pool_state state_;  // guarded by mutex_, as all below
   std::vector<lane> lanes_;
@@ -456,7 +441,7 @@ pool_ptr pool_core::make(const pool_settings& settings, std::vector<actor_core_p
   return made;
 }
 
-pool_ptr pool_core::make(const pool_settings& settings, std::size_t size, member_factory factory) {
+pool_ptr pool_core::make(const pool_settings& settings, std::size_t size, actor_factory factory) {
   check(settings);
   if (size == 0) throw std::invalid_argument(settings.name + ": a pool has at least one member");
   auto made = std::make_shared<pool>(settings, factory);
@@ -465,16 +450,16 @@ pool_ptr pool_core::make(const pool_settings& settings, std::size_t size, member
   return made;
 }
 
-bool actor_ended_under(const object_state& result) {
-  if (!result.has_failed() || result.why()->info != nullptr) return false;
+interruption interruption_of(const object_state& result) {
+  if (!result.has_failed() || result.why()->info != nullptr) return interruption::none;
   try {
     std::rethrow_exception(result.why()->thrown);
   } catch (const actor_died_error&) {
-    return true;
+    return interruption::died;
   } catch (const actor_unavailable_error&) {
-    return true;
+    return interruption::restarts;
   } catch (...) {
-    return false;
+    return interruption::none;
   }
 }
 
@@ -539,8 +524,9 @@ void pool_batch::fail(const failure_ptr& why) noexcept {
 }
 
 bool pool_batch::interrupted(const object_state& result, bool resend) noexcept {
-  if (!actor_ended_under(result)) return false;
-  std::exchange(pool_, nullptr)->batch_interrupted(id_, ids_, result.why(), resend);
+  const interruption how = interruption_of(result);
+  if (how == interruption::none) return false;
+  std::exchange(pool_, nullptr)->batch_interrupted(id_, how, result.why(), resend);
   return true;
 }
 

@@ -98,7 +98,7 @@ class actor_pool {
       : pool_(detail::pool_core::make(
             detail::settings_of(options, "actor_pool", detail::class_name<T>()),
             detail::size_of(options),
-            detail::member_factory_of<T>(options.actor, std::forward<A>(args)...))) {}
+            detail::actor_factory_of<T>(options.actor, std::forward<A>(args)...))) {}
   /// Starts `size` members that are made with `args`.
   template <class... A>
   explicit actor_pool(std::size_t size, A&&... args)

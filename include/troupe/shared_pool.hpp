@@ -22,7 +22,7 @@ namespace detail {
 template <class T>
 class pool_actor {
  public:
-  pool_actor(const pool_settings& settings, std::size_t size, pool_core::member_factory factory)
+  pool_actor(const pool_settings& settings, std::size_t size, actor_factory factory)
       : pool_(pool_core::make(settings, size, std::move(factory))) {}
   pool_actor(const pool_settings& settings, std::vector<actor_core_ptr> members)
       : pool_(pool_core::make(settings, std::move(members))) {}
@@ -103,7 +103,7 @@ class shared_pool {
     const detail::pool_settings settings =
         detail::settings_of(options, "shared_pool", detail::class_name<T>());
     start(options, size * settings.max_in_flight, settings, size,
-          detail::member_factory_of<T>(options.actor, std::forward<A>(args)...));
+          detail::actor_factory_of<T>(options.actor, std::forward<A>(args)...));
   }
   /// Starts a pool of these actors. Dead ones are not replaced.
   template <detail::vector_of_handles<T> Members>

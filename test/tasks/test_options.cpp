@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <troupe/actor.hpp>
+#include <troupe/in_process.hpp>
 #include <troupe/task.hpp>
 
 #include "test/support/catch.hpp"

@@ -147,6 +147,15 @@ requires(referred<std::remove_cvref_t<A>>::is_ref) struct construction_slot<A> {
   using passed = construction_ref<typename referred<std::remove_cvref_t<A>>::type>;
 };
 
+template <class A>
+decltype(auto) construction_input(A&& argument) {
+  if constexpr (referred<std::remove_cvref_t<A>>::is_ref) {
+    return std::forward<A>(argument).pointer();
+  } else {
+    return std::forward<A>(argument);
+  }
+}
+
 template <class Class>
 struct construction_target {
   using result = void;
@@ -168,7 +177,7 @@ actor_core_ptr start_actor(options_ptr options, A&&... args) {
   constexpr bool repeatable = (construction_slot<A>::type::repeatable && ...);
   using target = construction_target<Class>;
   using type = plain_call<actor_call, target, slots, repeatable>;
-  auto* creation = new type(slot_input<std::remove_cvref_t<A>>(std::forward<A>(args))...);
+  auto* creation = new type(construction_input(std::forward<A>(args))...);
   return create_actor(class_info_of<Class>, creation, std::move(options));
 }
 

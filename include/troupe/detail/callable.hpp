@@ -225,7 +225,8 @@ concept referred_value_fits = std::convertible_to<const U&, std::remove_cvref_t<
 /// The parameter wants the ref itself, not what it refers to.
 template <class P, class A>
 concept takes_the_ref = referred<std::remove_cvref_t<A>>::is_ref &&
-    (referred<std::remove_cvref_t<P>>::is_ref || std::same_as<std::remove_cvref_t<P>, any_ref>);
+    (referred<std::remove_cvref_t<P>>::is_ref ||
+     std::same_as<std::remove_cvref_t<P>, any_ref>)&&std::convertible_to<A, std::remove_cvref_t<P>>;
 
 template <class P, class A>
 struct argument_slot {

@@ -114,6 +114,7 @@ async<void> run_batch(pool_batch batch) {
     co_await settled(result.pointer());
     if (result.failed()) {
       if (batch.interrupted(result.state(), method::repeatable)) co_return;
+      result.state().note_asked();
       why = result.state().why();
     } else if constexpr (std::is_void_v<output>) {
       for (item_type* item : wanted) item->set();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <troupe/async.hpp>
+#include <troupe/detail/actor_factory.hpp>
 #include <troupe/detail/invoke.hpp>
 #include <troupe/detail/pool_core.hpp>
 #include <troupe/task.hpp>
@@ -253,21 +254,6 @@ auto submit_to_pool_by(const pool_ptr& pool, F function, V value) {
 }
 
 // -- members --------------------------------------------------------------------------------------
-
-/// Makes members with these arguments, again and again.
-template <class T, class... A>
-pool_core::member_factory member_factory_of(const options& given, A&&... args) {
-  static_assert((std::is_copy_constructible_v<std::decay_t<A>> && ...),
-                "troupe: a pool keeps its members' constructor arguments to start another one when "
-                "one dies, so they must be copyable");
-  check_options_of_actor(given);
-  using kept = std::tuple<
-      std::conditional_t<std::is_convertible_v<A, const char*>, std::string, std::decay_t<A>>...>;
-  return [options = stored_options::make(given), kept_args = kept(std::forward<A>(args)...)] {
-    return std::apply([&](const auto&... one) { return start_actor<T>(options, one...); },
-                      kept_args);
-  };
-}
 
 /// Not a plain parameter type: g++ 12 takes `{.size = 4}` for a vector of 4 elements.
 template <class Members, class T>

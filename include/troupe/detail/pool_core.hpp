@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,6 +11,7 @@
 
 #include <troupe/actor.hpp>
 #include <troupe/detail/actor_api.hpp>
+#include <troupe/detail/actor_factory.hpp>
 #include <troupe/detail/object_state.hpp>
 #include <troupe/object_ref.hpp>
 #include <troupe/pool_options.hpp>
@@ -27,6 +27,10 @@ struct pool_settings {
   int max_replacements = -1;
   std::string name;  ///< for messages: `pool of cook`
 };
+
+/// How a call lost its actor, which is not what the method threw.
+enum class interruption : std::uint8_t { none, restarts, died };
+TROUPE_API interruption interruption_of(const object_state& result);
 
 class pool_core;
 using pool_ptr = std::shared_ptr<pool_core>;
@@ -67,14 +71,13 @@ class TROUPE_API pool_batch {
 /// The members of a pool and what waits for them. Thread-safe; never blocks.
 class TROUPE_API pool_core {
  public:
-  using member_factory = std::function<actor_core_ptr()>;
   /// Starts the call for a batch. May throw: then the items fail.
   using send_function = void (*)(pool_batch batch);
 
   /// A pool of these actors. Dead ones are not replaced.
   static pool_ptr make(const pool_settings& settings, std::vector<actor_core_ptr> members);
   /// A pool that makes its members.
-  static pool_ptr make(const pool_settings& settings, std::size_t size, member_factory factory);
+  static pool_ptr make(const pool_settings& settings, std::size_t size, actor_factory factory);
   virtual ~pool_core() = default;
 
   // -- single calls, see pool_place ---------------------------------------------------------------
@@ -84,7 +87,8 @@ class TROUPE_API pool_core {
   /// Ready when a member has been chosen, failed when none will be.
   virtual object_ptr granted(std::uint64_t item) = 0;
   virtual actor_core_ptr member_of(std::uint64_t item) = 0;
-  virtual void interrupted(std::uint64_t item, failure_ptr why, bool resend) noexcept = 0;
+  virtual void interrupted(std::uint64_t item, interruption how, failure_ptr why,
+                           bool resend) noexcept = 0;
   virtual void leave(std::uint64_t item) noexcept = 0;
 
   // -- batches ------------------------------------------------------------------------------------
@@ -93,8 +97,8 @@ class TROUPE_API pool_core {
   virtual void enter_batch(send_function send, const batch_options& how, object_ptr item) = 0;
   virtual void batch_finished(std::uint64_t batch,
                               const std::vector<std::uint64_t>& ids) noexcept = 0;
-  virtual void batch_interrupted(std::uint64_t batch, const std::vector<std::uint64_t>& ids,
-                                 failure_ptr why, bool resend) noexcept = 0;
+  virtual void batch_interrupted(std::uint64_t batch, interruption how, failure_ptr why,
+                                 bool resend) noexcept = 0;
 
   // -- members ------------------------------------------------------------------------------------
 
@@ -106,9 +110,6 @@ class TROUPE_API pool_core {
   virtual actor_core_ptr pop_idle() = 0;
   virtual pool_stats stats() const = 0;
 };
-
-/// Whether a call failed because its actor ended or restarted, and not by what the method threw.
-TROUPE_API bool actor_ended_under(const object_state& result);
 
 /// A call's place in a pool: it waits for a member, then has one, until it goes. Move-only; used by
 /// one thread at a time.
@@ -128,8 +129,9 @@ class TROUPE_API pool_place {
   actor_core_ptr member() const { return pool_->member_of(item_); }
   /// True when `result` failed because the member died: wait for `granted` again.
   bool interrupted(const object_state& result, bool resend) {
-    if (!actor_ended_under(result)) return false;
-    pool_->interrupted(item_, result.why(), resend);
+    const interruption how = interruption_of(result);
+    if (how == interruption::none) return false;
+    pool_->interrupted(item_, how, result.why(), resend);
     return true;
   }
   void leave() noexcept {

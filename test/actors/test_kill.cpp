@@ -1,0 +1,294 @@
+// Killing actors and leaving from inside.
+#include <atomic>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <troupe/actor.hpp>
+
+#include "test/support/catch.hpp"
+#include "test/support/contains.hpp"
+#include "test/support/runtime.hpp"
+
+using namespace std::chrono_literals;
+using namespace troupe::test;
+using troupe::actor_died_error;
+using troupe::actor_handle;
+using troupe::async;
+using troupe::object_ref;
+using troupe::remote;
+using troupe::with;
+
+namespace {
+
+struct worker {
+  explicit worker(signal s = {}) : ended(std::move(s)) {}
+
+  int work() { return ++runs; }
+  int wait_for(object_ref<int> ref, signal entered) {
+    entered.raise();
+    return troupe::get(ref);
+  }
+  /// Code that knows nothing of troupe: sees the stop request, ends when it is told.
+  int spin(signal entered, signal stopped, signal release) {
+    entered.raise();
+    while (!troupe::this_task::stop_requested()) std::this_thread::yield();
+    stopped.raise();
+    release.wait();
+    return 1;
+  }
+  async<int> suspend(object_ref<int> ref, signal entered, at_end) {
+    entered.raise();
+    co_return co_await ref;
+  }
+  int leave() { troupe::this_actor::exit(); }
+  int kill_itself() {
+    troupe::kill(troupe::this_actor::handle<worker>());
+    return 5;
+  }
+  int deep(int n) {
+    const at_end frame(left);
+    return n == 0 ? leave() : deep(n - 1) + 1;
+  }
+  int leave_through_catch() {
+    try {
+      leave();
+    } catch (const std::exception&) {
+      return 1;
+    }
+    return 2;
+  }
+
+  at_end ended;
+  signal left;
+  int runs = 0;
+};
+
+struct from_number {
+  explicit from_number(int n) : value(n) {}
+  int read() const { return value; }
+  int value;
+};
+
+struct leaves_at_birth {
+  leaves_at_birth() { troupe::this_actor::exit(); }
+  int work() { return 1; }
+};
+
+struct killer {
+  void strike(actor_handle<worker> victim) { troupe::kill(victim); }
+};
+
+bool all_gone() {
+  return eventually([] { return troupe::stats().live_actors == 0; });
+}
+
+}  // namespace
+
+TEST_CASE("a killed actor is dead: its destructor runs and every further call fails") {
+  const auto session = start();
+  const signal ended;
+  const auto w = remote<worker>(ended);
+  CHECK(fetch(w.remote<&worker::work>()) == 1);
+  troupe::kill(w);
+  CHECK(ended.wait());
+  CHECK_THAT(message_of<actor_died_error>([&] { fetch(w.remote<&worker::work>()); }),
+             contains("worker") && contains("killed"));
+  CHECK(eventually([&] { return !w.alive(); }));
+  CHECK(all_gone());
+}
+
+TEST_CASE("what is queued behind a killed call fails, and so does the call, at once") {
+  const auto session = start();
+  const signal entered;
+  const signal stopped;
+  const signal release;
+  const auto w = remote<worker>();
+  const auto running = w.remote<&worker::spin>(entered, stopped, release);
+  std::vector<object_ref<int>> queued;
+  for (int i = 0; i < 100; ++i) queued.push_back(w.remote<&worker::work>());
+  REQUIRE(entered.wait());
+  troupe::kill(w);
+  CHECK_THROWS_AS(fetch(running), actor_died_error);  // while its code still runs
+  CHECK(stopped.wait());
+  release.raise();
+  for (const auto& call : queued) CHECK_THROWS_AS(fetch(call), actor_died_error);
+}
+
+TEST_CASE("a killed method that waits in troupe is woken") {
+  const auto session = start();
+  const signal entered;
+  const signal ended;
+  const promise<int> never;
+  const auto w = remote<worker>(ended);
+  const auto running = w.remote<&worker::wait_for>(never.ref(), entered);
+  REQUIRE(entered.wait());
+  troupe::kill(w);
+  CHECK_THROWS_AS(fetch(running), actor_died_error);
+  CHECK(ended.wait());
+}
+
+TEST_CASE("a suspended coroutine method of a killed actor fails and its frame goes") {
+  const auto session = start();
+  const signal entered;
+  const signal ended;
+  const signal frame;
+  const promise<int> never;
+  const auto w = remote<worker>(ended);
+  std::vector<object_ref<int>> calls;
+  for (int i = 0; i < 20; ++i) {
+    calls.push_back(w.remote<&worker::suspend>(never.ref(), entered, at_end(frame)));
+  }
+  REQUIRE(entered.wait(20));
+  troupe::kill(w);
+  for (const auto& call : calls) CHECK_THROWS_AS(fetch(call), actor_died_error);
+  CHECK(frame.wait(20));
+  CHECK(ended.wait());
+  never.set(1);  // wakes nobody
+  CHECK(all_gone());
+}
+
+TEST_CASE("an actor whose arguments never come can be killed") {
+  const auto session = start();
+  const promise<int> never;
+  const auto p = remote<from_number>(never.ref());
+  const auto call = p.remote<&from_number::read>();
+  troupe::kill(p);
+  CHECK_THROWS_AS(fetch(call), actor_died_error);
+  CHECK_THROWS_AS(fetch(p.ready()), actor_died_error);
+  CHECK_THROWS_AS(fetch(p.remote<&from_number::read>()), actor_died_error);
+  CHECK(all_gone());
+}
+
+TEST_CASE("a call whose arguments never come fails with its killed actor") {
+  const auto session = start();
+  const promise<int> never;
+  const auto w = remote<worker>();
+  const auto blocked = w.remote<&worker::wait_for>(never.ref(), signal());
+  const auto held = remote<from_number>(1).remote<&from_number::read>();
+  CHECK(fetch(held) == 1);
+  troupe::kill(w);
+  CHECK_THROWS_AS(fetch(blocked), actor_died_error);
+}
+
+TEST_CASE("killing twice, or a dead actor, does nothing more") {
+  const auto session = start();
+  const signal ended;
+  const auto w = remote<worker>(ended);
+  fetch(w.remote<&worker::work>());
+  troupe::kill(w);
+  troupe::kill(w);
+  CHECK(ended.wait());
+  CHECK(all_gone());
+  troupe::kill(w);
+  CHECK_THROWS_AS(fetch(w.remote<&worker::work>()), actor_died_error);
+  CHECK(ended.count() == 1);
+}
+
+TEST_CASE("an actor can kill itself: its own call fails, too") {
+  const auto session = start();
+  const signal ended;
+  const auto w = remote<worker>(ended);
+  CHECK_THROWS_AS(fetch(w.remote<&worker::kill_itself>()), actor_died_error);
+  CHECK(ended.wait());
+}
+
+TEST_CASE("an actor can kill another") {
+  const auto session = start();
+  const signal ended;
+  const auto w = remote<worker>(ended);
+  fetch(remote<killer>().remote<&killer::strike>(w));
+  CHECK_THROWS_AS(fetch(w.remote<&worker::work>()), actor_died_error);
+  CHECK(ended.wait());
+}
+
+TEST_CASE("exit from inside ends the actor: its caller and what is queued fail with that") {
+  const auto session = start();
+  const signal ended;
+  const auto w = remote<worker>(ended);
+  const auto before = w.remote<&worker::work>();
+  const auto leaving = w.remote<&worker::deep>(10);
+  const auto behind = w.remote<&worker::work>();
+  CHECK(fetch(before) == 1);
+  CHECK_THAT(message_of<actor_died_error>([&] { fetch(leaving); }), contains("exit()"));
+  CHECK_THAT(message_of<actor_died_error>([&] { fetch(behind); }), contains("exit()"));
+  CHECK(ended.wait());
+  CHECK(all_gone());
+}
+
+TEST_CASE("exit unwinds the method's frames and is no exception that it could catch") {
+  const auto session = start();
+  const auto w = remote<worker>();
+  CHECK_THROWS_AS(fetch(w.remote<&worker::leave_through_catch>()), actor_died_error);
+}
+
+TEST_CASE("an actor that exits in its constructor is dead") {
+  const auto session = start();
+  const auto l = remote<leaves_at_birth>();
+  CHECK_THROWS_AS(fetch(l.remote<&leaves_at_birth::work>()), actor_died_error);
+  CHECK_THROWS_AS(fetch(l.ready()), actor_died_error);
+  CHECK(all_gone());
+}
+
+TEST_CASE("each call ends, with its result or with the death, when kill races with callers") {
+  const auto session = start();
+  for (int round = 0; round < 100; ++round) {
+    const signal ended;
+    const auto w = remote<worker>(ended);
+    std::vector<std::vector<object_ref<int>>> calls(4);
+    {
+      std::vector<std::jthread> threads;
+      for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&w, &mine = calls[t]] {
+          for (int i = 0; i < 100; ++i) mine.push_back(w.remote<&worker::work>());
+        });
+      }
+      threads.emplace_back([&w] { troupe::kill(w); });
+      threads.emplace_back([&w] { troupe::kill(w); });
+    }
+    bool sound = true;
+    for (const auto& mine : calls) {
+      int last = 0;
+      bool dead = false;
+      for (const auto& call : mine) {
+        try {
+          const int n = fetch(call);
+          sound &= n > last && !dead;  // nothing runs behind what died
+          last = n;
+        } catch (const actor_died_error&) {
+          dead = true;
+        }
+      }
+    }
+    REQUIRE(sound);
+    REQUIRE(ended.wait());
+    REQUIRE(ended.count() == 1);
+  }
+  CHECK(all_gone());
+}
+
+TEST_CASE("kill that races with the end of scope, the constructor and refs ends each actor once") {
+  const auto session = start();
+  const signal ended;
+  constexpr int rounds = 300;
+  for (int round = 0; round < rounds; ++round) {
+    auto a = remote<worker>(ended);
+    const promise<int> number;
+    auto b = remote<from_number>(number.ref());
+    auto read = b.remote<&from_number::read>();
+    {
+      std::jthread first([a] { troupe::kill(a); });
+      std::jthread second([&] { number.set(1); });
+      std::jthread third([b] { troupe::kill(b); });
+      a = {};
+    }
+    try {
+      CHECK(fetch(read) == 1);
+    } catch (const actor_died_error&) {
+      CHECK(eventually([&] { return !b.alive(); }));
+    }
+  }
+  CHECK(all_gone());
+  CHECK(ended.count() <= rounds);
+}
