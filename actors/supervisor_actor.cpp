@@ -29,9 +29,8 @@ std::vector<restart> restarts_of(const std::vector<child_spec>& children) {
 object_ptr end_of(const actor_core_ptr& actor) {
   auto over = object_ptr::adopt(new value_object<void>);
   const actors::nobodys_child independent;  // the supervisor may be blocked when it is told
-  watch_actor(actor, [over](const exit_info&) {
-    static_cast<value_object<void>*>(over.get())->set();
-  });
+  watch_actor(actor,
+              [over](const exit_info&) { static_cast<value_object<void>*>(over.get())->set(); });
   return over;
 }
 
@@ -92,8 +91,8 @@ class supervisor_actor::family {
     for (std::size_t i = 0; i < specs_.size(); ++i) {
       if (specs_[i].id() != id) continue;
       if (state_.at(i).state != child_state::running) {
-        throw actor_died_error("child '" + id + "' has ended and is not started again: " +
-                               lives_[i].last_exit);
+        throw actor_died_error("child '" + id +
+                               "' has ended and is not started again: " + lives_[i].last_exit);
       }
       return {lives_[i].actor, &specs_[i].info()};
     }
@@ -188,7 +187,8 @@ class supervisor_actor::family {
 
   [[noreturn]] void give_up(std::size_t index) {
     using seconds = std::chrono::duration<double>;
-    std::string period = std::to_string(std::chrono::duration_cast<seconds>(settings_.period).count());
+    std::string period =
+        std::to_string(std::chrono::duration_cast<seconds>(settings_.period).count());
     period.erase(period.find_last_not_of('0') + 1);
     if (period.back() == '.') period.pop_back();
     this_actor::fail("its children ended more than " + std::to_string(settings_.max_restarts) +

@@ -36,8 +36,8 @@ supervisor_state::plan supervisor_state::ended(std::size_t index, std::uint64_t 
       one.state == child_state::ended) {
     return {};
   }
-  const bool restarts = one.when == restart::permanent ||
-                        (one.when == restart::transient && abnormal);
+  const bool restarts =
+      one.when == restart::permanent || (one.when == restart::transient && abnormal);
   if (!restarts) {
     one.state = child_state::ended;
     return {};

@@ -15,6 +15,7 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 constexpr auto redraw_period = std::chrono::milliseconds(100);
+constexpr auto idle_redraw_period = std::chrono::milliseconds(500);  // while nothing completes
 constexpr std::size_t usual_width = 80;
 
 bool can_draw() {
@@ -88,6 +89,11 @@ void progress::set_total(std::size_t total) {
 void progress::finish() {
   if (std::exchange(state_->finished, true)) return;
   draw(true);
+}
+
+std::optional<std::chrono::nanoseconds> progress::patience() const noexcept {
+  if (!state_->draws || state_->finished) return std::nullopt;
+  return idle_redraw_period;
 }
 
 std::size_t progress::done() const noexcept { return state_->done; }

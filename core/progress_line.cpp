@@ -27,7 +27,9 @@ std::string_view cut(std::string_view text, std::size_t width) {
   return text;
 }
 
-double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
+double seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
 
 std::string format_rate(const progress_view& view) {
   const double time = seconds(view.elapsed);
@@ -47,10 +49,9 @@ std::string format_count(const progress_view& view) {
 
 std::string bar(const progress_view& view, std::size_t width) {
   const std::size_t inner = width - 2;
-  const std::size_t filled =
-      std::min(inner, static_cast<std::size_t>(static_cast<double>(inner) *
-                                               static_cast<double>(view.done) /
-                                               static_cast<double>(view.total)));
+  const std::size_t filled = std::min(
+      inner, static_cast<std::size_t>(static_cast<double>(inner) * static_cast<double>(view.done) /
+                                      static_cast<double>(view.total)));
   std::string text = "[" + std::string(filled, '=') + std::string(inner - filled, ' ') + "]";
   if (filled > 0 && filled < inner) text[filled] = '>';
   return text;
@@ -61,7 +62,8 @@ std::string bar(const progress_view& view, std::size_t width) {
 std::string format_eta(const progress_view& view) {
   if (view.total == 0 || view.done == 0 || view.elapsed.count() <= 0) return "--:--";
   const std::size_t left = view.total > view.done ? view.total - view.done : 0;
-  const double eta = seconds(view.elapsed) / static_cast<double>(view.done) * static_cast<double>(left);
+  const double eta =
+      seconds(view.elapsed) / static_cast<double>(view.done) * static_cast<double>(left);
   if (eta >= 100 * 3600) return "--:--";
   const auto whole = static_cast<long>(eta + 0.5);
   char text[32];

@@ -164,8 +164,8 @@ inline supervisor_settings settings_of(const supervisor_options& options) {
 
 }  // namespace detail
 
-/// A handle to a supervisor. A value, thread-safe as an `actor_handle`. When the last handle goes the
-/// supervisor ends and stops its children, unless its lifetime is detached.
+/// A handle to a supervisor. A value, thread-safe as an `actor_handle`. When the last handle goes
+/// the supervisor ends and stops its children, unless its lifetime is detached.
 class supervisor {
  public:
   /// An empty handle. Using it is a `std::invalid_argument`.
@@ -180,8 +180,8 @@ class supervisor {
   template <class T>
   actor_handle<T> get(std::string_view id,
                       std::optional<std::chrono::nanoseconds> timeout = {}) const {
-    detail::child_handle found = troupe::get(
-        actor_.remote<&detail::supervisor_actor::find>(std::string(id)), timeout);
+    detail::child_handle found =
+        troupe::get(actor_.remote<&detail::supervisor_actor::find>(std::string(id)), timeout);
     if (*found.info->type != typeid(T)) {
       detail::throw_wrong_child(id, found.info->name, detail::class_name<T>());
     }
@@ -235,8 +235,8 @@ supervisor supervise(const supervisor_options& options, Children... children) {
   return supervise(options, std::vector<child_spec>{std::move(children)...});
 }
 
-/// A child that is a supervisor: `child_supervisor("workers", {.max_restarts = 10}, child<w>(...))`.
-/// It is permanent; the name and the lifetime in `options` are those of its actor.
+/// A child that is a supervisor: `child_supervisor("workers", {.max_restarts = 10},
+/// child<w>(...))`. It is permanent; the name and the lifetime in `options` are those of its actor.
 template <std::same_as<child_spec>... Children>
 child_spec child_supervisor(std::string_view id, const supervisor_options& options,
                             Children... children) {

@@ -1,4 +1,5 @@
 // The making of an actor's instance: arguments, resources of its own, and failures.
+#include <cstdint>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -21,15 +22,19 @@ using troupe::with;
 namespace {
 
 struct greeter {
-  explicit greeter(std::string name, int times = 1) : name(std::move(name)), times(times) {}
+  explicit greeter(std::string whom, int count = 1) : name(std::move(whom)), times(count) {}
   std::string greet() const { return name + " " + std::to_string(times); }
   std::string name;
   int times;
 };
 
 struct thread_of_birth {
-  std::thread::id at = std::this_thread::get_id();
-  std::thread::id born() const { return at; }
+  explicit thread_of_birth(std::uint64_t asker) : elsewhere(this_thread() != asker) {}
+  static std::uint64_t this_thread() {
+    return std::hash<std::thread::id>{}(std::this_thread::get_id());
+  }
+  bool born_elsewhere() const { return elsewhere; }
+  bool elsewhere;
 };
 
 struct refusing {
@@ -50,7 +55,7 @@ struct owner {
 };
 
 struct held {
-  explicit held(tracked value) : value(std::move(value)) {}
+  explicit held(tracked given) : value(std::move(given)) {}
   int read() const { return value.value(); }
   tracked value;
 };
@@ -76,8 +81,8 @@ TEST_CASE("an actor's constructor takes values, texts and refs") {
 
 TEST_CASE("the constructor runs in the actor, not where it is asked for") {
   const auto session = start();
-  const auto born = fetch(remote<thread_of_birth>().remote<&thread_of_birth::born>());
-  CHECK(born != std::this_thread::get_id());
+  const auto t = remote<thread_of_birth>(thread_of_birth::this_thread());
+  CHECK(fetch(t.remote<&thread_of_birth::born_elsewhere>()));
 }
 
 TEST_CASE("an instance has the alignment of its class") {

@@ -15,7 +15,7 @@ namespace {
 class message final : public troupe::detail::actor_call {
  public:
   static constexpr troupe::detail::function_info no_function{"message", true, false, false};
-  explicit message(int from = 0, int n = 0) : actor_call(no_function), from(from), number(n) {}
+  explicit message(int sender = 0, int n = 0) : actor_call(no_function), from(sender), number(n) {}
   ~message() override = default;
   int from;
   int number;

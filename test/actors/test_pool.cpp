@@ -9,36 +9,16 @@
 #include <vector>
 
 #include <troupe/actor_pool.hpp>
-#include <troupe/runtime.hpp>
 
 #include "test/support/catch.hpp"
+#include "test/support/runtime.hpp"
 
 using namespace std::chrono_literals;
 using troupe::object_ref;
+using troupe::test::start;
+using gate = troupe::test::promise<int>;
 
 namespace {
-
-troupe::session start() {
-  return troupe::init({.num_cpus = 2, .log_level = troupe::log_level::off});
-}
-
-/// A ref that the test completes.
-class gate {
- public:
-  object_ref<int> ref() const { return object_ref<int>(object_); }
-  void open(int value = 0) {
-    static_cast<troupe::detail::value_object<int>*>(object_.get())->set(value);
-  }
-  void fail() {
-    static_cast<troupe::detail::value_object<int>*>(object_.get())
-        ->set_failure(troupe::detail::make_failure(
-            std::make_exception_ptr(std::runtime_error("the gate broke"))));
-  }
-
- private:
-  troupe::detail::object_ptr object_ =
-      troupe::detail::object_ptr::adopt(new troupe::detail::value_object<int>);
-};
 
 std::atomic<int> runs{0};
 
@@ -91,7 +71,7 @@ TEST_CASE("a pool's calls are spread over its members") {
   for (int i = 0; i < 4; ++i) ids.push_back(pool.remote<&worker::id>());
   const auto seen = troupe::get(ids);
   CHECK(std::set<std::uint64_t>(seen.begin(), seen.end()).size() == 1);
-  busy.open();
+  busy.set(0);
   troupe::get(held);
   std::set<std::uint64_t> all;
   for (int i = 0; i < 9; ++i) all.insert(troupe::get(pool.remote<&worker::id>()));
@@ -120,11 +100,11 @@ TEST_CASE("a call whose argument is not there takes no member until it is") {
   CHECK(troupe::get(pool.remote<&worker::add>(1)) == 11);
   CHECK_FALSE(later.ready());
   SECTION("it comes") {
-    argument.open(5);
+    argument.set(5);
     CHECK(troupe::get(later) == 15);
   }
   SECTION("it fails, and the call does not run") {
-    argument.fail();
+    argument.fail(std::runtime_error("the gate broke"));
     CHECK_THROWS_WITH(troupe::get(later), Catch::Matchers::StartsWith("the gate broke"));
   }
 }
@@ -136,12 +116,12 @@ TEST_CASE("get_next gives results in the order of submission") {
   CHECK_FALSE(pool.has_next());
   pool.submit<&worker::hold>(first.ref());
   pool.submit<&worker::add>(2);
-  pool.submit([](troupe::actor_handle<worker>& member, int x) {
-    return member.remote<&worker::add>(x);
-  }, 3);
+  pool.submit(
+      [](troupe::actor_handle<worker>& member, int x) { return member.remote<&worker::add>(x); },
+      3);
   CHECK_THROWS_AS(pool.get_next<int>(1ms), troupe::get_timeout_error);
   CHECK_THROWS_AS(pool.get_next<std::string>(), std::invalid_argument);
-  first.open(1);
+  first.set(1);
   CHECK(pool.get_next<int>() == 1);
   CHECK(pool.get_next<int>() == 2);
   CHECK(pool.has_next());
@@ -162,7 +142,7 @@ TEST_CASE("get_next_unordered gives whichever result is there first") {
   pool.submit<&worker::add>(3);
   CHECK_THROWS_AS(pool.get_next_unordered<std::string>(), std::invalid_argument);
   CHECK(pool.get_next_unordered<int>() == 3);
-  slow.open(1);
+  slow.set(1);
   CHECK(pool.get_next_unordered<int>() == 1);
   CHECK_THROWS_AS(pool.get_next_unordered<int>(), std::out_of_range);
   pool.submit<&worker::add>(4);  // drained: order has a meaning again
@@ -190,7 +170,7 @@ TEST_CASE("an actor that is in the pool cannot be pushed again") {
   CHECK_FALSE(pool.has_free());
   CHECK_FALSE(pool.pop_idle());
   CHECK_THROWS_AS(pool.push(member), std::invalid_argument);
-  busy.open();
+  busy.set(0);
   troupe::get(held);
   const auto popped = pool.pop_idle();
   REQUIRE(popped);
@@ -273,7 +253,7 @@ TEST_CASE("one call more than may wait is an error that says so") {
   const auto waiting = pool.remote<&worker::add>(1);
   CHECK_THROWS_AS(pool.remote<&worker::add>(2), troupe::pending_calls_limit_error);
   CHECK_THROWS_WITH(pool.remote<&worker::add>(2), Catch::Matchers::Contains("max_pending"));
-  busy.open();
+  busy.set(0);
   CHECK(troupe::get(waiting) == 1);
 }
 
@@ -300,7 +280,7 @@ TEST_CASE("a killed member's queued work is not lost") {
   std::vector<object_ref<int>> results;
   for (int i = 0; i < 20; ++i) results.push_back(pool.remote<&worker::add>(i));
   troupe::kill(a);
-  busy.open();
+  busy.set(0);
   for (int i = 0; i < 20; ++i) {
     CHECK(troupe::get(results[static_cast<std::size_t>(i)]) == i);
   }
@@ -336,7 +316,7 @@ TEST_CASE("a call that cannot be copied is not sent twice") {
     }
   }
   CHECK(died == 1);
-  busy.open();
+  busy.set(0);
 }
 
 TEST_CASE("when all members are dead and none can be made, calls fail instead of waiting") {
@@ -352,7 +332,7 @@ TEST_CASE("when all members are dead and none can be made, calls fail instead of
   CHECK_THROWS_AS(troupe::get(pool.remote<&worker::add>(1)), troupe::actor_died_error);
   pool.push(troupe::remote<worker>(1));
   CHECK(troupe::get(pool.remote<&worker::add>(1)) == 2);
-  busy.open();
+  busy.set(0);
 }
 
 TEST_CASE("a pool whose members cannot be made gives their error") {
@@ -377,7 +357,7 @@ TEST_CASE("a cancelled call that waits in the pool never runs") {
   CHECK(troupe::cancel(waiting));
   CHECK_THROWS_AS(troupe::get(waiting), troupe::task_cancelled_error);
   SECTION("the one before it goes on") {
-    busy.open(3);
+    busy.set(3);
     CHECK(troupe::get(running) == 3);
   }
   SECTION("a running one gives its member back") {
@@ -398,7 +378,7 @@ TEST_CASE("calls go on when their pool is dropped") {
     running = pool.remote<&worker::hold>(busy.ref());
     waiting = pool.remote<&worker::add>(1);
   }
-  busy.open(7);
+  busy.set(7);
   CHECK(troupe::get(running) == 7);
   CHECK(troupe::get(waiting) == 2);
 }

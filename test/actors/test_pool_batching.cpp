@@ -8,28 +8,16 @@
 #include <vector>
 
 #include <troupe/actor_pool.hpp>
-#include <troupe/runtime.hpp>
 
 #include "test/support/catch.hpp"
+#include "test/support/runtime.hpp"
 
 using namespace std::chrono_literals;
 using troupe::object_ref;
+using troupe::test::start;
+using gate = troupe::test::promise<int>;
 
 namespace {
-
-troupe::session start() {
-  return troupe::init({.num_cpus = 2, .log_level = troupe::log_level::off});
-}
-
-class gate {
- public:
-  object_ref<int> ref() const { return object_ref<int>(object_); }
-  void open() { static_cast<troupe::detail::value_object<int>*>(object_.get())->set(0); }
-
- private:
-  troupe::detail::object_ptr object_ =
-      troupe::detail::object_ptr::adopt(new troupe::detail::value_object<int>);
-};
 
 std::mutex mutex;
 std::vector<std::vector<int>> seen;  // the batches, guarded by mutex
@@ -93,7 +81,7 @@ TEST_CASE("inputs that come while the members are busy reach one of them as a ba
   std::vector<object_ref<int>> results;
   for (int i = 0; i < 6; ++i) results.push_back(twice.remote(i));
   CHECK(pool.stats().waiting == 6);
-  busy.open();
+  busy.set(0);
   CHECK(troupe::get(results) == std::vector<int>{0, 2, 4, 6, 8, 10});
   CHECK(take_seen() == batches{{0, 1, 2, 3}, {4, 5}});
 }
@@ -145,7 +133,7 @@ TEST_CASE("what a batch throws is the result of each of its inputs and of no oth
   const auto a = calls.remote(1);
   const auto b = calls.remote(-1);
   const auto c = calls.remote(3);
-  busy.open();
+  busy.set(0);
   CHECK_THROWS_AS(troupe::get(a), std::domain_error);
   CHECK_THROWS_WITH(troupe::get(b), Catch::Matchers::Contains("negative"));
   CHECK(troupe::get(c) == 3);
@@ -171,7 +159,7 @@ TEST_CASE("a cancelled input is left out of its batch") {
   const auto b = twice.remote(2);
   const auto c = twice.remote(3);
   CHECK(troupe::cancel(b));
-  busy.open();
+  busy.set(0);
   CHECK(troupe::get(c) == 6);
   CHECK(troupe::get(a) == 2);
   CHECK_THROWS_AS(troupe::get(b), troupe::task_cancelled_error);
@@ -188,7 +176,7 @@ TEST_CASE("the inputs of a batch whose member died are sent again one by one") {
   const auto held = pool.remote<&model::hold>(busy.ref());
   std::vector<object_ref<int>> results;
   for (const int x : {12, 13, 14}) results.push_back(calls.remote(x));
-  busy.open();
+  busy.set(0);
   CHECK(troupe::get(results) == std::vector<int>{12, 13, 14});
   batches all = take_seen();  // 14 may overtake 13, whose death is heard of in two ways
   std::sort(all.begin(), all.end());

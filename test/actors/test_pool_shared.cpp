@@ -5,28 +5,16 @@
 #include <vector>
 
 #include <troupe/actor_pool.hpp>
-#include <troupe/runtime.hpp>
 
 #include "test/support/catch.hpp"
+#include "test/support/runtime.hpp"
 
 using namespace std::chrono_literals;
 using troupe::object_ref;
+using troupe::test::start;
+using gate = troupe::test::promise<int>;
 
 namespace {
-
-troupe::session start() {
-  return troupe::init({.num_cpus = 2, .log_level = troupe::log_level::off});
-}
-
-class gate {
- public:
-  object_ref<int> ref() const { return object_ref<int>(object_); }
-  void open() { static_cast<troupe::detail::value_object<int>*>(object_.get())->set(0); }
-
- private:
-  troupe::detail::object_ptr object_ =
-      troupe::detail::object_ptr::adopt(new troupe::detail::value_object<int>);
-};
 
 std::atomic<int> runs{0};
 std::atomic<int> alive{0};
@@ -76,7 +64,8 @@ TEST_CASE("a shared pool's name is an actor's name") {
                   troupe::actor_name_error);
   CHECK_THROWS_AS(troupe::get_pool<waiter>("kitchen"), troupe::actor_name_error);
   CHECK_THROWS_AS(troupe::get_pool<cook>("cellar"), troupe::actor_name_error);
-  CHECK(troupe::shared_pool<cook>({.size = 1, .name = "kitchen", .get_if_exists = true}) == kitchen);
+  CHECK(troupe::shared_pool<cook>({.size = 1, .name = "kitchen", .get_if_exists = true}) ==
+        kitchen);
 }
 
 TEST_CASE("a detached pool outlives its handles, another one ends with its last handle") {
@@ -89,18 +78,14 @@ TEST_CASE("a detached pool outlives its handles, another one ends with its last 
   CHECK(troupe::get(kitchen.remote<&cook::serve>(1)) == "soup for 1");
 
   object_ref<std::string> sent_before;
-  gate ended;
-  troupe::detail::object_ptr over =
-      troupe::detail::object_ptr::adopt(new troupe::detail::value_object<void>);
+  const troupe::test::promise<void> over;
   {
     const troupe::shared_pool<cook> scoped({.size = 1});
-    troupe::on_exit(scoped.actor(), [over](const troupe::exit_info&) {
-      static_cast<troupe::detail::value_object<void>*>(over.get())->set();
-    });
+    troupe::on_exit(scoped.actor(), [over](const troupe::exit_info&) { over.set(); });
     sent_before = scoped.remote<&cook::serve>(2);
   }
   CHECK(troupe::get(sent_before) == "soup for 2");
-  CHECK_NOTHROW(troupe::get(object_ref<void>(over)));
+  CHECK_NOTHROW(troupe::get(over.ref()));
 }
 
 TEST_CASE("many callers share the members of one pool") {
@@ -124,7 +109,7 @@ TEST_CASE("more calls can wait in a shared pool than an actor has coroutines by 
   std::vector<object_ref<std::string>> orders;
   for (int i = 0; i < 3000; ++i) orders.push_back(kitchen.remote<&cook::serve>(i));
   CHECK(troupe::get(kitchen.stats()).members == 1);  // a plain call is not stuck behind them
-  busy.open();
+  busy.set(0);
   CHECK(troupe::get(orders).back() == "soup for 2999");
 }
 
@@ -140,7 +125,7 @@ TEST_CASE("a shared pool's bound fails the call that is too many") {
     ++refused;
   }
   CHECK(refused == 2);
-  busy.open();
+  busy.set(0);
 }
 
 TEST_CASE("a shared pool replaces its dead and sends their work again") {
@@ -171,7 +156,7 @@ TEST_CASE("calls of a shared pool take call options") {
   const auto late = kitchen.with({.timeout = 1ms}).remote<&cook::hold>(busy.ref());
   CHECK_THROWS_AS(troupe::get(late), troupe::task_timeout_error);
   CHECK(troupe::get(kitchen.remote<&cook::serve>(1)) == "soup for 1");
-  busy.open();
+  busy.set(0);
 }
 
 TEST_CASE("the cancel of one caller does not touch the batch of the others") {
@@ -200,7 +185,7 @@ TEST_CASE("a killed pool fails its calls and ends its members") {
   CHECK_THROWS_AS(troupe::get(waiting), troupe::actor_died_error);
   CHECK_THROWS_AS(troupe::get(running), troupe::actor_died_error);
   CHECK_THROWS_AS(troupe::get(kitchen.remote<&cook::serve>(1)), troupe::actor_died_error);
-  busy.open();
+  busy.set(0);
 }
 
 TEST_CASE("no member of a pool is left when the runtime has ended") {

@@ -211,7 +211,8 @@ TEST_CASE("a dead member is replaced") {
   REQUIRE(pool.state.replaced() == 1);
 }
 
-TEST_CASE("the end of a member is counted once, whether its calls or its death are heard of first") {
+TEST_CASE(
+    "the end of a member is counted once, whether its calls or its death are heard of first") {
   bench pool({}, 2);
   pool.submit();
   const batch lost = pool.sent[0];

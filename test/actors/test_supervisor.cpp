@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include <troupe/runtime.hpp>
 #include <troupe/supervisor.hpp>
 
 #include "test/support/catch.hpp"
+#include "test/support/runtime.hpp"
 
 using namespace std::chrono_literals;
 using troupe::child;
@@ -17,12 +17,9 @@ using troupe::child_state;
 using troupe::object_ref;
 using troupe::restart;
 using troupe::strategy;
+using troupe::test::start;
 
 namespace {
-
-troupe::session start() {
-  return troupe::init({.num_cpus = 2, .log_level = troupe::log_level::off});
-}
 
 std::mutex mutex;
 std::vector<std::string> events;  // guarded by mutex
@@ -60,18 +57,17 @@ class exit_of {
   explicit exit_of(const troupe::actor_handle<T>& actor) {
     troupe::on_exit(actor, [info = info_, over = over_](const troupe::exit_info& end) {
       *info = end;
-      static_cast<troupe::detail::value_object<void>*>(over.get())->set();
+      over.set();
     });
   }
   const troupe::exit_info& wait() const {
-    troupe::get(object_ref<void>(over_));
+    troupe::get(over_.ref());
     return *info_;
   }
 
  private:
   std::shared_ptr<troupe::exit_info> info_ = std::make_shared<troupe::exit_info>();
-  troupe::detail::object_ptr over_ =
-      troupe::detail::object_ptr::adopt(new troupe::detail::value_object<void>);
+  troupe::test::promise<void> over_;
 };
 
 template <auto M>
@@ -153,10 +149,10 @@ TEST_CASE("rest_for_one starts those after a crashed child again, too") {
 
 TEST_CASE("a child's restart type decides which ends count") {
   const auto session = start();
-  const auto top = troupe::supervise(
-      {}, child<service>({.id = "transient", .restart = restart::transient}, "t"),
-      child<service>({.id = "temporary", .restart = restart::temporary}, "x"),
-      child<service>("permanent", "p"));
+  const auto top =
+      troupe::supervise({}, child<service>({.id = "transient", .restart = restart::transient}, "t"),
+                        child<service>({.id = "temporary", .restart = restart::temporary}, "x"),
+                        child<service>("permanent", "p"));
   end_child<&service::quit>(top, "permanent");
   CHECK(await_restarts(top, 2, 1).state == child_state::running);
   end_child<&service::crash>(top, "transient");
@@ -216,8 +212,8 @@ TEST_CASE("when a child does not start, those before it are stopped and the erro
   broken = true;
   const auto top = three(strategy::one_for_one);
   CHECK_THROWS_WITH(troupe::get(top.ready()), Catch::Matchers::Contains("no disk"));
-  CHECK_THROWS_WITH(top.get<service>("a"), Catch::Matchers::Contains("child 'b'") &&
-                                               Catch::Matchers::Contains("no disk"));
+  CHECK_THROWS_WITH(top.get<service>("a"),
+                    Catch::Matchers::Contains("child 'b'") && Catch::Matchers::Contains("no disk"));
   CHECK(take_events() == names{"+a", "-a"});
   broken = false;
 }

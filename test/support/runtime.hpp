@@ -161,3 +161,5 @@ template <>
 inline constexpr bool troupe::enable_archive<troupe::test::tracked> = true;
 template <>
 inline constexpr bool troupe::enable_archive<troupe::test::at_end> = true;
+template <class T>
+inline constexpr bool troupe::enable_archive<troupe::test::promise<T>> = true;

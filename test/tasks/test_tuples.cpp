@@ -57,12 +57,14 @@ TEST_CASE("a failure of the task is the failure of each element") {
 TEST_CASE("elements that nobody holds any more are freed") {
   const auto session = start();
   {
-    constexpr auto make = [] { return std::tuple(tracked(1), tracked(2)); };
+    constexpr auto make = [] {
+      return std::tuple(std::make_shared<tracked>(1), std::make_shared<tracked>(2));
+    };
     auto [a, b] = remote_each<make>();
     fetch(b);
     a = {};
     CHECK(eventually([] { return tracked::alive() == 1; }));
-    CHECK(fetch(b).value() == 2);
+    CHECK(fetch(b)->value() == 2);
   }
   CHECK(eventually([] { return tracked::alive() == 0; }));
 }
