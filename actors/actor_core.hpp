@@ -145,6 +145,7 @@ class actor_core final : public core::job {
   bool may_retry(const actor_call& call) const noexcept;
   void end_suspended(const std::string& why, bool restarts) noexcept;
   void end_interrupted(actor_call& call, const std::string& why, bool restarts) noexcept;
+  void fail_queued(const failure_ptr& why) noexcept;
   void retire_creation() noexcept;
   void unwound(actor_call& call) noexcept;
   failure_ptr death_failure() const;

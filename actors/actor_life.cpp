@@ -198,6 +198,26 @@ failure_ptr actor_core::death_failure() const {
   return failure_with<actor_died_error>("actor " + full_name() + " has ended: " + why);
 }
 
+/// Ends the calls that have not begun. Runs alone, as `end_suspended`; a runner ends what comes later.
+void actor_core::fail_queued(const failure_ptr& why) noexcept {
+  const auto end = [&](actor_call& call) {
+    call.abandon(why);
+    call.retire();
+  };
+  std::deque<actor_call*> again;
+  {
+    const std::lock_guard guard(lock_);
+    again.swap(extras().again);
+    has_again_.store(false);
+  }
+  for (actor_call* call : again) end(*call);
+  const auto drain = [&](call_group& group) {
+    while (actor_call* call = group.fresh.pop()) end(*call);
+  };
+  drain(main_);
+  for (const auto& group : extras().groups) drain(*group);
+}
+
 void actor_core::end_now() noexcept {
   exit_info end{.id = {id_}, .name = name(), .reason = {}, .message = {}};
   {
@@ -242,6 +262,7 @@ void actor_core::end_now() noexcept {
     call->disconnect();
     call->unpin();
   }
+  fail_queued(why);
   if (!creation_retired_.load()) {
     creation_->abandon(why);
     creation_->disconnect();

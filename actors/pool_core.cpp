@@ -12,6 +12,7 @@
 #include "actors/nobodys_child.hpp"
 #include "actors/pool_failures.hpp"
 #include "actors/pool_state.hpp"
+#include "core/runtime.hpp"
 
 namespace troupe::detail {
 
@@ -136,12 +137,10 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
                                       " already");
         }
       }
-      id = state_.add_member(clock::now());
+      id = state_.add_member();
       members_.emplace(id, member_entry{member, {}});
-      note_effects(nullptr);
     }
-    watch(id, member);
-    act();
+    welcome(id, member);
   }
 
   actor_core_ptr pop_idle() override {
@@ -159,7 +158,7 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
 
   pool_stats stats() const override {
     const std::lock_guard guard(mutex_);
-    return {.members = state_.members() + state_.starting(),
+    return {.members = state_.members(),
             .waiting = state_.waiting(),
             .running = state_.running(),
             .replaced = state_.replaced()};
@@ -226,6 +225,7 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
 
   void act() noexcept {
     const std::shared_ptr<pool> self = weak_from_this().lock();
+    std::shared_ptr<pool> kept;
     std::unique_lock lock(mutex_);
     if (acting_) return;
     acting_ = true;
@@ -237,6 +237,8 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
       }
     }
     acting_ = false;
+    // Inputs that wait for a member keep their pool.
+    kept = std::exchange(keep_, state_.waiting() > 0 && state_.members() > 0 ? self : nullptr);
   }
 
   void carry_out(pool_state::send_batch& call, const failure_ptr&,
@@ -297,14 +299,11 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
     if (!actor) {
       last_end_ = "a further one could not be started: " + why;
       state_.member_start_failed(order.member);
-    } else {
-      members_.emplace(order.member, member_entry{actor, {}});
-      state_.member_started(order.member, clock::now());
+      return note_effects(nullptr);
     }
-    note_effects(nullptr);
-    if (!actor) return;
+    members_.emplace(order.member, member_entry{actor, {}});
     lock.unlock();
-    watch(order.member, actor);
+    welcome(order.member, actor);
     lock.lock();
   }
 
@@ -357,13 +356,39 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
     act();
   }
 
-  void watch(std::uint64_t id, const actor_core_ptr& actor) {
+  /// Tells that a member is there, and that it never will be when the runtime ends before.
+  struct arrival {
+    std::weak_ptr<pool> owner;
+    std::uint64_t member;
+    arrival(std::weak_ptr<pool> pool, std::uint64_t id) : owner(std::move(pool)), member(id) {}
+    arrival(arrival&&) noexcept = default;
+    arrival& operator=(arrival&&) = delete;
+    ~arrival() {
+      const core::runtime* const runtime = core::find_runtime();
+      if (runtime != nullptr && !runtime->closing.load()) return;
+      if (const auto self = owner.lock()) self->member_lost(member);
+    }
+    void operator()() {
+      if (const auto self = std::exchange(owner, {}).lock()) self->member_started(member);
+    }
+  };
+
+  /// Hears of the start and of the end of a member. It gets calls once its constructor has run: one
+  /// that still loads its model, or waits for resources that never come, holds up nobody.
+  void welcome(std::uint64_t id, const actor_core_ptr& actor) {
     const nobodys_child independent;
     monitor ended;
     try {
       ended = monitor(watch_actor(actor, [weak = weak_from_this(), id](const exit_info& end) {
         if (const auto self = weak.lock()) self->member_ended(id, end);
       }));
+      const object_ref<void> constructed(when_constructed(actor));
+      if (constructed.ready()) {
+        if (!constructed.failed()) member_started(id);
+      } else {
+        // Its failure is told by the end of the actor.
+        constructed.then(arrival(weak_from_this(), id)).state().note_asked();
+      }
     } catch (...) {
       return;  // the runtime ends
     }
@@ -374,6 +399,25 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
     } else {
       ended.cancel();
     }
+  }
+
+  void member_started(std::uint64_t id) noexcept {
+    {
+      std::unique_lock lock(mutex_);
+      state_.member_started(id, clock::now());
+      note_effects(nullptr);
+    }
+    act();
+  }
+
+  void member_lost(std::uint64_t id) noexcept {
+    {
+      std::unique_lock lock(mutex_);
+      last_end_ = "the runtime has ended";
+      state_.member_ended(id, false, false);
+      note_effects(nullptr);
+    }
+    act();
   }
 
   void member_ended(std::uint64_t id, const exit_info& end) noexcept {
@@ -402,6 +446,7 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
   std::unordered_map<std::uint64_t, member_entry> members_;
   std::vector<due_effect> due_;
   bool acting_ = false;
+  std::shared_ptr<pool> keep_;
   std::string last_end_ = "it was made without any";
 };
 

@@ -27,7 +27,9 @@ pool_state::lane_id pool_state::add_lane(const lane_limits& limits) {
 
 std::optional<pool_state::refusal> pool_state::would_refuse() const {
   if (dead_end_) return refusal::no_members;
-  if (waiting_ >= limits_.max_pending && !has_free()) return refusal::full;
+  if (!has_free() && waiting_ >= room_to_come() && waiting_ - room_to_come() >= limits_.max_pending) {
+    return refusal::full;
+  }
   return std::nullopt;
 }
 
@@ -181,24 +183,21 @@ void pool_state::start(std::size_t count) {
 }
 
 void pool_state::member_started(member_id id, time_point now) {
-  const bool known = starting_.erase(id) == 1;
-  TROUPE_ASSERT(known, "a pool's member started without being asked to");
+  if (starting_.erase(id) == 0) return;
   members_.emplace(id, member{});
   set_free(id);
   dispatch(now);
 }
 
-void pool_state::member_start_failed(member_id id) {
-  starting_.erase(id);
-  ++failed_starts_;
-  try_replace();
-}
+void pool_state::member_start_failed(member_id id) { member_ended(id, true, true); }
 
 void pool_state::member_ended(member_id id, bool useless, bool replace) {
-  const auto found = members_.find(id);
-  if (found == members_.end()) return;  // it was taken out meanwhile
-  clear_free(id);
-  members_.erase(found);
+  if (members_.contains(id)) {
+    clear_free(id);
+    members_.erase(id);
+  } else if (starting_.erase(id) == 0) {
+    return;  // it was taken out meanwhile
+  }
   if (useless) ++failed_starts_;
   if (replace) {
     try_replace();
@@ -228,21 +227,22 @@ void pool_state::ended_without_successor() {
   waiting_ = 0;
 }
 
-pool_state::member_id pool_state::add_member(time_point now) {
-  const member_id id = ++last_member_;
-  members_.emplace(id, member{});
-  set_free(id);
+pool_state::member_id pool_state::add_member() {
+  starting_.insert(++last_member_);
   dead_end_ = false;
-  dispatch(now);
-  return id;
+  return last_member_;
 }
 
 std::optional<pool_state::member_id> pool_state::take_idle() {
-  if (!has_idle()) return std::nullopt;
-  const member_id id = std::get<2>(*free_.begin());
-  clear_free(id);
-  members_.erase(id);
-  return id;
+  if (waiting_ > 0) return std::nullopt;
+  if (!free_.empty() && std::get<0>(*free_.begin()) == 0) {
+    const member_id id = std::get<2>(*free_.begin());
+    clear_free(id);
+    members_.erase(id);
+    return id;
+  }
+  if (starting_.empty()) return std::nullopt;
+  return starting_.extract(starting_.begin()).value();
 }
 
 }  // namespace troupe::actors

@@ -48,7 +48,7 @@ class pool_state {
 
   // -- effects ------------------------------------------------------------------------------------
 
-  /// Make a member; then `member_started` or `member_start_failed`.
+  /// Make a member; then `member_started`, `member_start_failed` or `member_ended`.
   struct start_member {
     member_id member;
     bool operator==(const start_member&) const = default;
@@ -103,13 +103,17 @@ class pool_state {
 
   // -- members ------------------------------------------------------------------------------------
 
+  /// Asks for members. While they start they get no calls, which might wait there for long, but
+  /// count as room for some.
   void start(std::size_t members);
+  /// A member from outside, which starts or has.
+  member_id add_member();
+  /// Its constructor has run. Ignored when it was taken out meanwhile.
   void member_started(member_id member, time_point now);
+  /// It could not be made at all.
   void member_start_failed(member_id member);
   /// The member ended. `useless`: its constructor threw. `replace`: another one may take its place.
   void member_ended(member_id member, bool useless, bool replace);
-  /// A member from outside, ready for calls.
-  member_id add_member(time_point now);
   /// Takes out a member without calls, when nothing waits.
   std::optional<member_id> take_idle();
 
@@ -117,13 +121,11 @@ class pool_state {
 
   std::size_t waiting() const noexcept { return waiting_; }
   std::size_t running() const noexcept { return batches_.size(); }
-  std::size_t members() const noexcept { return members_.size(); }
-  std::size_t starting() const noexcept { return starting_.size(); }
+  std::size_t members() const noexcept { return members_.size() + starting_.size(); }
   std::uint64_t replaced() const noexcept { return replaced_; }
-  /// Whether a call that comes now would be sent at once.
-  bool has_free() const noexcept { return waiting_ == 0 && !free_.empty(); }
-  bool has_idle() const noexcept {
-    return waiting_ == 0 && !free_.empty() && std::get<0>(*free_.begin()) == 0;
+  /// Whether a call that comes now would be sent at once, or to a member that is about to start.
+  bool has_free() const noexcept {
+    return (waiting_ == 0 && !free_.empty()) || waiting_ < room_to_come();
   }
 
   std::vector<effect> take_effects() { return std::exchange(effects_, {}); }
@@ -149,6 +151,7 @@ class pool_state {
     std::vector<waiting_item> states;
   };
 
+  std::size_t room_to_come() const noexcept { return starting_.size() * limits_.max_in_flight; }
   bool is_due(const lane& of, time_point now) const;
   lane_id oldest_due(time_point now) const;
   void dispatch(time_point now);

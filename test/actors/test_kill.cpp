@@ -47,9 +47,11 @@ struct worker {
     troupe::kill(troupe::this_actor::handle<worker>());
     return 5;
   }
-  int deep(int n) {
+  int deep(int n, signal left) {
     const at_end frame(left);
-    return n == 0 ? leave() : deep(n - 1) + 1;
+    if (n > 0) return deep(n - 1, left) + 1;
+    if (runs > 0) leave();
+    return 0;
   }
   int leave_through_catch() {
     try {
@@ -61,7 +63,6 @@ struct worker {
   }
 
   at_end ended;
-  signal left;
   int runs = 0;
 };
 
@@ -208,11 +209,13 @@ TEST_CASE("exit from inside ends the actor: its caller and what is queued fail w
   const signal ended;
   const auto w = remote<worker>(ended);
   const auto before = w.remote<&worker::work>();
-  const auto leaving = w.remote<&worker::deep>(10);
+  const signal left;
+  const auto leaving = w.remote<&worker::deep>(10, left);
   const auto behind = w.remote<&worker::work>();
   CHECK(fetch(before) == 1);
   CHECK_THAT(message_of<actor_died_error>([&] { fetch(leaving); }), contains("exit()"));
   CHECK_THAT(message_of<actor_died_error>([&] { fetch(behind); }), contains("exit()"));
+  CHECK(left.count() == 11);
   CHECK(ended.wait());
   CHECK(all_gone());
 }

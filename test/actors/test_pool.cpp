@@ -240,7 +240,7 @@ TEST_CASE("map keeps to the bound of what waits") {
   int next = 0;
   for (const auto& x : pool.map<&worker::pass>(std::move(inputs))) {
     REQUIRE(*x == next++);
-    REQUIRE(pool.stats().waiting <= 4);
+    REQUIRE(pool.stats().waiting <= 6);  // two of them for members that start
   }
   CHECK(next == 100);
 }
@@ -301,7 +301,9 @@ TEST_CASE("a call that kills every member it meets fails with the cause, others 
 TEST_CASE("a call that cannot be copied is not sent twice") {
   const auto session = start();
   auto member = troupe::remote<worker>(0);
-  troupe::actor_pool<worker> pool({member, troupe::remote<worker>(0)}, {.max_in_flight = 4});
+  auto other = troupe::remote<worker>(0);
+  troupe::get(std::vector{member.ready(), other.ready()});
+  troupe::actor_pool<worker> pool({member, other}, {.max_in_flight = 4});
   gate busy;
   const auto held = member.remote<&worker::hold>(busy.ref());
   std::vector<object_ref<std::unique_ptr<int>>> refs;
@@ -345,6 +347,22 @@ TEST_CASE("a pool whose members cannot be made gives their error") {
     CHECK_THAT(e.what(), Catch::Matchers::Contains("no licence"));
   }
   CHECK(pool.stats().replaced <= 3);
+}
+
+TEST_CASE("a member that restarts by itself stays in the pool") {
+  const auto session = start();
+  runs = 0;
+  troupe::actor_pool<worker> pool({.size = 1, .actor = {.max_restarts = 1}}, 5);
+  CHECK(troupe::get(pool.remote<&worker::die>(1)) == 5);
+  CHECK(pool.stats() == troupe::pool_stats{.members = 1});
+}
+
+TEST_CASE("a member that waits for resources holds up no call") {
+  const auto session = start();
+  troupe::actor_pool<worker> pool({.size = 4, .actor = {.num_cpus = 1}}, 1);
+  std::vector<int> results;
+  for (const int x : pool.map<&worker::add>(std::vector<int>(50, 1))) results.push_back(x);
+  CHECK(results == std::vector<int>(50, 2));
 }
 
 TEST_CASE("a cancelled call that waits in the pool never runs") {

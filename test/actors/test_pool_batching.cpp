@@ -76,6 +76,7 @@ TEST_CASE("inputs that come while the members are busy reach one of them as a ba
   take_seen();
   troupe::actor_pool<model> pool(1);
   const auto twice = pool.batched<&model::twice>({.max_batch_size = 4});
+  troupe::get(pool.remote<&model::hold>(troupe::put(0)));  // it has started
   gate busy;
   const auto held = pool.remote<&model::hold>(busy.ref());
   std::vector<object_ref<int>> results;
@@ -221,6 +222,23 @@ TEST_CASE("inputs that wait when the runtime ends fail") {
     SECTION("before their pool") { troupe::shutdown(); }
   }
   CHECK(waiting.failed());
+}
+
+TEST_CASE("inputs of a pool that was dropped are worked off") {
+  const auto session = start();
+  object_ref<int> result;
+  { result = troupe::actor_pool<model>(1).batched<&model::twice>().remote(21); }
+  CHECK(troupe::get(result) == 42);
+}
+
+TEST_CASE("inputs that no member can ever get fail with their pool") {
+  const auto session = start();
+  object_ref<int> result;
+  {
+    troupe::actor_pool<model> empty(std::vector<troupe::actor_handle<model>>{});
+    result = empty.batched<&model::twice>().remote(21);
+  }
+  CHECK(result.failed());
 }
 
 TEST_CASE("batch options out of range are refused") {

@@ -279,24 +279,48 @@ TEST_CASE("replacements end at their bound and then all that waits fails") {
 
 TEST_CASE("a member that is pushed brings a pool without members back") {
   bench pool({});
-  pool.state.add_member(at(0ms));
+  pool.state.add_member();
   pool.state.member_ended(1, false, false);
   REQUIRE(pool.state.would_refuse() == pool_state::refusal::no_members);
-  pool.state.add_member(at(0ms));
+  pool.state.add_member();
   REQUIRE_FALSE(pool.state.would_refuse());
 }
 
 TEST_CASE("only a member without calls is idle, and only when nothing waits") {
   bench pool({.max_in_flight = 2}, 1);
-  REQUIRE(pool.state.has_idle());
   pool.submit();
   REQUIRE(pool.state.has_free());
-  REQUIRE_FALSE(pool.state.has_idle());
   REQUIRE_FALSE(pool.state.take_idle());
   pool.finish(pool.sent[0]);
   REQUIRE(pool.state.take_idle() == 1U);
   REQUIRE(pool.state.members() == 0);
   REQUIRE_FALSE(pool.state.would_refuse());  // it waits for a push
+}
+
+TEST_CASE("a member that starts gets no calls but counts as room for them") {
+  bench pool({.max_in_flight = 2, .max_pending = 1}, 1);
+  pool.state.add_member();
+  for (int i = 0; i < 4; ++i) {
+    REQUIRE(pool.state.has_free());
+    pool.submit();
+  }
+  REQUIRE(pool.take_members() == members{1, 1});
+  REQUIRE_FALSE(pool.state.has_free());
+  REQUIRE_FALSE(pool.state.would_refuse());
+  pool.submit();
+  REQUIRE(pool.state.would_refuse() == pool_state::refusal::full);
+  pool.state.member_started(2, at(0ms));
+  pool.collect();
+  REQUIRE(pool.take_members() == members{2, 2});
+  REQUIRE(pool.state.waiting() == 1);
+}
+
+TEST_CASE("a member that starts can be taken out, and its start is no news then") {
+  bench pool({});
+  const auto id = pool.state.add_member();
+  REQUIRE(pool.state.take_idle() == id);
+  pool.state.member_started(id, at(0ms));
+  REQUIRE(pool.state.members() == 0);
 }
 
 TEST_CASE("an idle member takes an input at once, what comes while it works becomes one batch") {

@@ -191,7 +191,6 @@ TEST_CASE("a retried call runs before what its caller sent after it") {
 TEST_CASE("a retried call's arguments are what they were") {
   const auto session = start();
   const auto f = with({.max_restarts = -1, .max_task_retries = -1}).remote<fragile>();
-  struct task {};
   const promise<int> gate;
   const signal entered;
   const auto call = f.remote<&fragile::wait_for>(gate.ref(), entered);

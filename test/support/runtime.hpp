@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <exception>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -126,6 +127,15 @@ class tracked {
   static inline std::atomic<int> copies_{0};
   int value_;
 };
+
+/// Threads of this process.
+inline std::size_t thread_count() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    ++count;
+  }
+  return count;
+}
 
 /// The `what()` of the `Error` that `f` throws. Other exceptions pass.
 template <class Error, class F>
