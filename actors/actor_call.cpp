@@ -38,15 +38,13 @@ bool actor_call::retry(const failure_ptr& why) noexcept {
   if (is_exception<task_cancelled_error>(why->thrown)) return false;
   if (!o.retry_exceptions.matches(why->thrown)) return false;
   thread_local std::minstd_rand random{std::random_device{}()};
-  core::retry_state state({.max_retries = o.max_task_retries,
-                           .delay = o.retry_delay,
-                           .max_delay = o.retry_max_delay,
-                           .jitter = o.retry_jitter});
-  std::optional<std::chrono::milliseconds> wait;
-  for (int i = 0; i <= attempt(); ++i) {
-    wait = state.next(std::generate_canonical<double, 32>(random));
-    if (!wait) return false;
-  }
+  const auto wait =
+      core::retry_state::wait_before({.max_retries = o.max_task_retries,
+                                      .delay = o.retry_delay,
+                                      .max_delay = o.retry_max_delay,
+                                      .jitter = o.retry_jitter},
+                                     attempt(), std::generate_canonical<double, 32>(random));
+  if (!wait) return false;
   start_over();
   if (wait->count() == 0) {
     target_->stop_showing(*this);

@@ -41,8 +41,10 @@ actor_core_ptr actor_engine::create(const detail::class_info& info, detail::acto
   if (!o.name.empty() && o.get_if_exists) {
     const std::string in =
         o.in_namespace.empty() ? runtime_.settings.job_namespace : std::string(o.in_namespace);
-    const std::lock_guard guard(mutex_);
-    if (actor_core_ptr found = existing(in, o.name, info)) {
+    std::unique_lock guard(mutex_);
+    actor_core_ptr found = existing(in, o.name, info);
+    guard.unlock();  // the arguments that nobody needs may run code of the user's as they go
+    if (found) {
       taken = true;
       const auto unused = detail::object_ptr::adopt(creation);
       creation->unpin();
@@ -57,38 +59,44 @@ actor_core_ptr actor_engine::create(const detail::class_info& info, detail::acto
     actor->extras().resources = std::make_unique<resource_gate>(*actor, ledger().intern(demand));
   }
   actor->prepare_creation();
+  actor_core_ptr found;
   try {
     const std::lock_guard guard(mutex_);
-    if (!o.name.empty()) {
-      const std::string in = actor->in_namespace();
-      if (o.get_if_exists) {
-        if (actor_core_ptr found = existing(in, o.name, info)) {
-          actor->discard();
-          return found;
-        }
-      }
-      if (const auto holder = registry_.find(in, o.name)) {
-        actor_core* const other = named_.at(*holder);
-        if (other->life() != actor_core::phase::dead) {
-          throw actor_name_error("the name " + quoted(in, o.name) + " is taken by actor " +
-                                 other->full_name() + ": choose another one, or use get_if_exists");
-        }
-        registry_.remove(in, o.name, *holder);
-        named_.erase(*holder);
-      }
-      registry_.add(in, o.name, actor->id());
-      named_.emplace(actor->id(), actor);
-    }
-    actor->next_ = first_;
-    if (first_ != nullptr) first_->previous_ = actor;
-    first_ = actor;
-    live_.fetch_add(1, std::memory_order_relaxed);
+    if (!o.name.empty() && o.get_if_exists) found = existing(actor->in_namespace(), o.name, info);
+    if (!found) enlist(*actor);
   } catch (...) {
     actor->discard();
     throw;
   }
+  if (found) {
+    actor->discard();
+    return found;
+  }
   actor->start();
   return handle;
+}
+
+/// Registers the actor's name, if it has one, and adds it to the living. Requires the lock.
+void actor_engine::enlist(actor_core& actor) {
+  const options& o = actor.given();
+  if (!o.name.empty()) {
+    const std::string in = actor.in_namespace();
+    if (const auto holder = registry_.find(in, o.name)) {
+      actor_core* const other = named_.at(*holder);
+      if (other->life() != actor_core::phase::dead) {
+        throw actor_name_error("the name " + quoted(in, o.name) + " is taken by actor " +
+                               other->full_name() + ": choose another one, or use get_if_exists");
+      }
+      registry_.remove(in, o.name, *holder);
+      named_.erase(*holder);
+    }
+    registry_.add(in, o.name, actor.id());
+    named_.emplace(actor.id(), &actor);
+  }
+  actor.next_ = first_;
+  if (first_ != nullptr) first_->previous_ = &actor;
+  first_ = &actor;
+  live_.fetch_add(1, std::memory_order_relaxed);
 }
 
 /// The living actor of that name, with a handle; null when there is none. Requires the lock.

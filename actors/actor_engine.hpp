@@ -52,6 +52,7 @@ class actor_engine final : public core::component {
   std::vector<std::string> names(std::size_t most);
 
  private:
+  void enlist(detail::actor_core& actor);
   detail::actor_core_ptr existing(std::string_view in_namespace, std::string_view name,
                                   const detail::class_info& info);
 

@@ -161,10 +161,13 @@ void actor_core::fail_now() noexcept {
     const core::execution_scope scope(inner);
     info_->destroy(instance());
   }
+  std::vector<std::weak_ptr<void>> timers;  // end with the life that set them
   {
     const std::lock_guard guard(lock_);
     extras().ordered = false;
+    timers.swap(extras().timers);
   }
+  for (const auto& timer : timers) actors::stop_timer(timer);
   orders_.fetch_or(order_create);
   orders_.fetch_and(~order_fail);
 }
@@ -198,7 +201,8 @@ failure_ptr actor_core::death_failure() const {
   return failure_with<actor_died_error>("actor " + full_name() + " has ended: " + why);
 }
 
-/// Ends the calls that have not begun. Runs alone, as `end_suspended`; a runner ends what comes later.
+/// Ends the calls that have not begun. Runs alone, as `end_suspended`; a runner ends what comes
+/// later.
 void actor_core::fail_queued(const failure_ptr& why) noexcept {
   const auto end = [&](actor_call& call) {
     call.abandon(why);
@@ -297,6 +301,7 @@ void actor_core::prepare_creation() noexcept {
 void actor_core::discard() noexcept {
   phase_.store(phase::dead);
   if (extras_) extras_->resources.reset();
+  if (given().lifetime == lifetime::detached) handles_.fetch_sub(1);  // no name holds it
   gate_.store(1);
   creation_->abandon(failure_with<actor_died_error>("the actor was never started"));
   if (creation_->release_arguments()) open_gate();

@@ -27,7 +27,8 @@ pool_state::lane_id pool_state::add_lane(const lane_limits& limits) {
 
 std::optional<pool_state::refusal> pool_state::would_refuse() const {
   if (dead_end_) return refusal::no_members;
-  if (!has_free() && waiting_ >= room_to_come() && waiting_ - room_to_come() >= limits_.max_pending) {
+  if (!has_free() && waiting_ >= room_to_come() &&
+      waiting_ - room_to_come() >= limits_.max_pending) {
     return refusal::full;
   }
   return std::nullopt;

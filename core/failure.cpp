@@ -16,6 +16,7 @@
 #include <typeinfo>
 #include <variant>
 
+#include "core/execution.hpp"
 #include "core/node_name.hpp"
 
 namespace troupe::core {
@@ -142,12 +143,15 @@ thread_local failure_ptr last_thrown;
 
 }  // namespace
 
-void note_thrown(const failure_ptr& why) { last_thrown = why; }
+void note_thrown(const failure_ptr& why) {
+  // Only a task passes its history on; elsewhere the exception would live too long.
+  if (current_execution != nullptr) last_thrown = why;
+}
 
 failure_ptr capture_failure(std::string_view name) {
   const std::exception_ptr current = std::current_exception();
-  const failure_ptr known =
-      last_thrown && last_thrown->thrown == current ? std::exchange(last_thrown, nullptr) : nullptr;
+  failure_ptr known = std::exchange(last_thrown, nullptr);
+  if (known && known->thrown != current) known = nullptr;
   try {
     throw;
   } catch (const std::exception& e) {

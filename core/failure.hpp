@@ -15,7 +15,8 @@ namespace troupe::core {
 detail::failure_ptr capture_failure(std::string_view name);
 
 /// Remembers on this thread that `why` is about to be thrown, so that a task that lets it escape
-/// adds itself to the same history.
+/// adds itself to the same history. Null: what was
+/// thrown before has been dealt with.
 void note_thrown(const detail::failure_ptr& why);
 
 }  // namespace troupe::core

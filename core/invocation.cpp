@@ -43,7 +43,8 @@ invocation::invocation(const function_info& info) noexcept
 
 invocation::~invocation() {
   // No failure is lost: one that nobody asked for is told.
-  if (has_failed() && !was_asked() && why()->info) {
+  if (has_failed() && !was_asked() && why()->info &&
+      !is_exception<task_cancelled_error>(why()->thrown)) {
     log::warn("'", name(), "' failed and nobody asked for its result: ", why()->info->type, ": ",
               why()->info->message, " [in ", why()->info->frames.front(), "]");
   }
@@ -82,6 +83,7 @@ invocation::outcome invocation::execute(void* instance, failure_ptr* thrown) noe
     forget_wake();
     try {
       const outcome result = run(instance);
+      core::note_thrown(nullptr);
       if (result == outcome::suspended) {
         run_state_.store(run_state::suspended, std::memory_order_release);
         put_aside();

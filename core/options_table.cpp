@@ -234,7 +234,8 @@ constexpr std::array options{
     count_option<&config::soft_max_threads, 1, 1'000'000>(
         "soft-max-threads", "threads above which blocked tasks are resumed before new ones start"),
     count_option<&config::max_pending, 1, billion>(
-        "max-pending", "bound of pending tasks of an owner and of waiting calls of an actor"),
+        "max-pending",
+        "bound of tasks with equal resources that wait, and of waiting calls of an actor"),
     option_info{
         .name = "shutdown-timeout",
         .value_name = "DURATION",

@@ -41,20 +41,24 @@ void retry_policy::validate() const {
   if (!(jitter >= 0 && jitter <= 1)) refuse("retry_jitter", "must be from 0 to 1", jitter);
 }
 
-retry_state::retry_state(retry_policy policy)
-    : policy_(policy), wait_ms_(static_cast<double>(policy.delay.count())) {
-  policy_.validate();
-}
+retry_state::retry_state(retry_policy policy) : policy_(policy) { policy_.validate(); }
 
 std::optional<std::chrono::milliseconds> retry_state::next(double uniform01) {
-  TROUPE_ASSERT(uniform01 >= 0 && uniform01 <= 1, "a random share is from 0 to 1");
-  if (policy_.max_retries >= 0 && attempts_ >= policy_.max_retries) return std::nullopt;
-  if (attempts_ < std::numeric_limits<int>::max()) ++attempts_;
+  const auto wait = wait_before(policy_, attempts_, uniform01);
+  if (wait && attempts_ < std::numeric_limits<int>::max()) ++attempts_;
+  return wait;
+}
 
-  const auto bound = static_cast<double>(std::min(policy_.max_delay, longest_wait).count());
-  const double wait = std::min(wait_ms_, bound);
-  wait_ms_ = wait * policy_.multiplier;
-  const double shortened = wait * (1 - policy_.jitter * uniform01);
+std::optional<std::chrono::milliseconds> retry_state::wait_before(const retry_policy& policy,
+                                                                  int retries, double uniform01) {
+  TROUPE_ASSERT(uniform01 >= 0 && uniform01 <= 1, "a random share is from 0 to 1");
+  if (policy.max_retries >= 0 && retries >= policy.max_retries) return std::nullopt;
+  const auto bound = static_cast<double>(std::min(policy.max_delay, longest_wait).count());
+  const auto first = static_cast<double>(policy.delay.count());
+  // Infinity, when the power overflows, is above the bound as well.
+  const double wait =
+      first == 0 ? 0 : std::min(first * std::pow(policy.multiplier, retries), bound);
+  const double shortened = wait * (1 - policy.jitter * uniform01);
   return std::chrono::milliseconds(std::llround(shortened));
 }
 

@@ -37,13 +37,16 @@ class retry_state {
   /// number between 0 and 1.
   std::optional<std::chrono::milliseconds> next(double uniform01);
 
+  /// The wait before the retry after `retries` earlier ones. For those who count themselves.
+  static std::optional<std::chrono::milliseconds> wait_before(const retry_policy& policy,
+                                                              int retries, double uniform01);
+
   /// Retries that `next` has allowed so far.
   int attempts() const noexcept { return attempts_; }
 
  private:
   retry_policy policy_;
   int attempts_ = 0;
-  double wait_ms_;  ///< the next wait, not yet shortened
 };
 
 }  // namespace troupe::core

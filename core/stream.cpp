@@ -3,6 +3,7 @@
 
 #include <troupe/error.hpp>
 #include <troupe/generator.hpp>
+#include <troupe/log.hpp>
 
 #include "core/runtime.hpp"
 
@@ -92,6 +93,11 @@ class stream final : public stream_state {
     abandoned_ = true;
     dropped.swap(items_);
     if (paused_ != nullptr) std::exchange(paused_, nullptr)->wake();
+    if (!dropped.empty() && dropped.back()->has_failed() && dropped.back()->why()->info) {
+      const failure_info& info = *dropped.back()->why()->info;
+      log::warn("the stream of '", info.frames.front(),
+                "' was dropped with its failure unread: ", info.type, ": ", info.message);
+    }
   }
 
  private:

@@ -208,7 +208,11 @@ std::map<std::string, double> cluster_resources() {
 }
 
 std::map<std::string, double> available_resources() {
-  return as_map(require("available_resources").the_ledger->available());
+  const core::ledger& ledger = *require("available_resources").the_ledger;
+  const core::resource_set free = ledger.available();
+  std::map<std::string, double> result;  // with what is used up, too
+  for (const auto& [name, amount] : ledger.total()) result[name] = free.get(name).to_double();
+  return result;
 }
 
 runtime_stats stats() {

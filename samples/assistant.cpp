@@ -1,9 +1,9 @@
 // An assistant that stays available: long research does not keep it from answering.
 //
-// What to notice: the research goes on until the assistant is told that it is enough, so the program
-// ends only because the assistant takes calls meanwhile. Its async method suspends at co_await: one
-// thread at a time, no lock. The blocking twin needs a lane of its own for urgent calls, and an
-// atomic for what the lanes share; its other callers wait until the research is done.
+// What to notice: the research goes on until the assistant is told that it is enough, so the
+// program ends only because the assistant takes calls meanwhile. Its async method suspends at
+// co_await: one thread at a time, no lock. The blocking twin needs a lane of its own for urgent
+// calls, and an atomic for what the lanes share; its other callers wait until the research is done.
 #include <atomic>
 #include <cstdint>
 #include <iostream>
@@ -35,7 +35,8 @@ class assistant {
     agenda_.push_back("began research");
     int primes = 0;
     for (int first = 0; !enough_; first += portion) {
-      primes += co_await troupe::remote<count_primes>(first, portion);
+      const int found = co_await troupe::remote<count_primes>(first, portion);
+      primes += found;
     }
     agenda_.push_back("finished research");
     co_return primes;

@@ -19,20 +19,6 @@ double random01() {
   return std::generate_canonical<double, 32>(generator);
 }
 
-/// The wait before attempt `attempts + 1`, or nothing.
-std::optional<std::chrono::milliseconds> next_wait(const options& o, int attempts) {
-  core::retry_state state({.max_retries = o.max_retries.value_or(3),
-                           .delay = o.retry_delay,
-                           .max_delay = o.retry_max_delay,
-                           .jitter = o.retry_jitter});
-  std::optional<std::chrono::milliseconds> wait;
-  for (int i = 0; i <= attempts; ++i) {
-    wait = state.next(random01());
-    if (!wait) break;
-  }
-  return wait;
-}
-
 }  // namespace
 
 void task::submit(std::shared_ptr<const stored_options> options) {
@@ -112,7 +98,11 @@ bool task::retry(const failure_ptr& why) noexcept {
   if (!o.retry_exceptions || stop_requested()) return false;
   if (is_exception<task_cancelled_error>(why->thrown)) return false;
   if (!o.retry_exceptions.matches(why->thrown)) return false;
-  const auto wait = next_wait(o, attempt());
+  const auto wait = core::retry_state::wait_before({.max_retries = o.max_retries.value_or(3),
+                                                    .delay = o.retry_delay,
+                                                    .max_delay = o.retry_max_delay,
+                                                    .jitter = o.retry_jitter},
+                                                   attempt(), random01());
   if (!wait) return false;
   auto& engine = static_cast<tasks::task_queue*>(shape_)->engine();
   start_over();

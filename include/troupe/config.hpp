@@ -48,7 +48,7 @@ struct config {
   /// Threads above which blocked tasks are resumed before further ones are started; at most
   /// `max_threads`, a larger value means that.
   std::size_t soft_max_threads = 256;
-  /// Bound of tasks that one owner has pending, and of calls that one actor has waiting.
+  /// Bound of tasks with equal resources that wait to run, and of calls that one actor has waiting.
   std::size_t max_pending = 16'000'000;
   /// How long `shutdown` waits for running code; 0: not at all.
   std::chrono::milliseconds shutdown_timeout{10'000};

@@ -77,7 +77,7 @@ class TROUPE_API runtime_failure : public std::runtime_error, public error {
     ~name() override;                                            \
   }
 
-/// The task was cancelled: by `cancel`, by the end of its parent, or by shutdown.
+/// The task was cancelled: by `cancel`, with its parent, or by shutdown.
 TROUPE_DECLARE_ERROR(task_cancelled_error, detail::runtime_failure);
 /// The task did not end within its `timeout` option.
 TROUPE_DECLARE_ERROR(task_timeout_error, task_cancelled_error);

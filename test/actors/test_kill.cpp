@@ -150,7 +150,7 @@ TEST_CASE("a suspended coroutine method of a killed actor fails and its frame go
   CHECK(all_gone());
 }
 
-TEST_CASE("an actor whose arguments never come can be killed") {
+TEST_CASE("an actor that waits for its constructor arguments can be killed") {
   const auto session = start();
   const promise<int> never;
   const auto p = remote<from_number>(never.ref());

@@ -56,7 +56,7 @@ TEST_CASE("without any settings init finds the machine's CPUs and memory") {
 TEST_CASE("the command line, the environment, the file and the program win in that order") {
   const temp_folder folder;
   const std::string file = folder.write("troupe.cfg", "num-cpus = 3\nnum-gpus = 3\nmemory = 3Ki\n");
-  const environment config_file("TROUPE_CONFIG_FILE", file);
+  const environment config_file("TROUPE_CONFIG", file);
   const environment of_cpus("TROUPE_NUM_CPUS", "5");
   const environment of_gpus("TROUPE_NUM_GPUS", "5");
   const auto session = init_with({"--troupe-num-cpus=7"},
@@ -103,11 +103,11 @@ TEST_CASE("a bad value is an error that names the option, the value and where it
 TEST_CASE("a configuration file that does not exist, or says nonsense, is an error") {
   const temp_folder folder;
   {
-    const environment variable("TROUPE_CONFIG_FILE", folder / "none.cfg");
+    const environment variable("TROUPE_CONFIG", folder / "none.cfg");
     CHECK_THAT(message_of<std::invalid_argument>([] { init_with({}); }), contains("none.cfg"));
   }
   {
-    const environment variable("TROUPE_CONFIG_FILE", folder.write("bad.cfg", "num-cpsu = 3\n"));
+    const environment variable("TROUPE_CONFIG", folder.write("bad.cfg", "num-cpsu = 3\n"));
     CHECK_THAT(message_of<std::invalid_argument>([] { init_with({}); }),
                contains("bad.cfg") && contains("num-cpsu"));
   }

@@ -227,7 +227,10 @@ class generator_call final : public stored_call<Base, Target, Slots> {
   }
   void drop_frame() noexcept override { frame_.destroy(); }
   void ended() noexcept override {
-    if (this->has_failed()) stream_->close(this->why());
+    if (this->has_failed()) {
+      this->note_asked();  // the stream's last item tells it from now on
+      stream_->close(this->why());
+    }
     Base::ended();
   }
   void stopped(bool force) noexcept override {
