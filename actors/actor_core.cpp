@@ -79,10 +79,7 @@ void* actor_core::instance() noexcept {
   return reinterpret_cast<std::byte*>(this) + actors::instance_offset(info_->alignment);
 }
 
-actors::actor_extras& actor_core::extras() {
-  if (!extras_) extras_ = std::make_unique<actors::actor_extras>();
-  return *extras_;
-}
+actors::actor_extras& actor_core::extras() { return extras_.make(); }
 
 const options& actor_core::given() const noexcept {
   return options_ ? options_->get() : actors::default_options;
@@ -173,6 +170,11 @@ void actor_core::submit(actor_call& call, options_ptr call_options) {
   call.group_ = group;
   call.target_ = this;
   call.set_options(std::move(call_options));
+  if (life() == phase::dead) {  // perhaps with its runtime: nobody would come for the call
+    call.abandon(death_failure());
+    call.retire();
+    return;
+  }
   call.adopt_parent();
   const core::execution* const caller = core::current_execution;
   if (caller != nullptr) {

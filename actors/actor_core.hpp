@@ -15,6 +15,7 @@
 #include "actors/mailbox.hpp"
 #include "actors/running_call.hpp"
 #include "core/actor_unwind.hpp"
+#include "core/lazy.hpp"
 #include "core/ledger.hpp"
 #include "core/runtime.hpp"
 #include "core/spin_lock.hpp"
@@ -182,7 +183,7 @@ class actor_core final : public core::job {
   std::atomic<bool> creation_retired_{false};
   object_ptr creation_object_;
   actor_call* aside_ = nullptr;  ///< guarded by lock_
-  std::unique_ptr<actors::actor_extras> extras_;
+  core::lazy<actors::actor_extras> extras_;
   actor_core* next_ = nullptr;  ///< in the engine's list, as previous_
   actor_core* previous_ = nullptr;
 };

@@ -83,7 +83,9 @@ void actor_engine::enlist(actor_core& actor) {
     const std::string in = actor.in_namespace();
     if (const auto holder = registry_.find(in, o.name)) {
       actor_core* const other = named_.at(*holder);
-      if (other->life() != actor_core::phase::dead) {
+      // One that goes out of scope can be reached no more, though it has not ended yet.
+      const bool going = other->handles_.load() == actor_core::no_more_handles;
+      if (!going && other->life() != actor_core::phase::dead) {
         throw actor_name_error("the name " + quoted(in, o.name) + " is taken by actor " +
                                other->full_name() + ": choose another one, or use get_if_exists");
       }

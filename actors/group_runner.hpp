@@ -21,6 +21,7 @@ class group_runner final : public core::job {
   detail::actor_core& actor_;
   call_group& group_;
   running_call running_;
+  bool listed_ = false;  ///< `running_` is where those who end the actor look
 };
 
 /// Calls the functions of watches whose actor has ended.

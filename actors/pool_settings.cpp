@@ -6,9 +6,9 @@
 
 #include <troupe/detail/pool_core.hpp>
 #include <troupe/error.hpp>
-#include <troupe/runtime.hpp>
 
 #include "actors/pool_failures.hpp"
+#include "core/runtime.hpp"
 
 namespace troupe::detail {
 
@@ -55,9 +55,9 @@ pool_settings settings_of(const pool_options& options, std::string_view kind,
 
 std::size_t size_of(const pool_options& options) {
   if (options.size != 0) return options.size;
-  const auto total = cluster_resources();
-  const auto cpus = total.find("CPU");
-  return cpus == total.end() ? 1 : std::max<std::size_t>(1, static_cast<std::size_t>(cpus->second));
+  const double cpus =
+      core::require_runtime("actor_pool").the_ledger->total().get(core::cpu_name).to_double();
+  return std::max<std::size_t>(1, static_cast<std::size_t>(cpus));
 }
 
 void check_batch_options(const batch_options& options) {

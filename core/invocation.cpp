@@ -80,7 +80,7 @@ bool invocation::begin() noexcept {
 invocation::outcome invocation::execute(void* instance, failure_ptr* thrown) noexcept {
   begun_ = true;
   for (;;) {
-    forget_wake();
+    if (info_->coroutine) forget_wake();
     try {
       const outcome result = run(instance);
       core::note_thrown(nullptr);
@@ -139,6 +139,7 @@ void invocation::wait_for(dependency& node, object_state& argument) noexcept {
     node.fire = &dependency_ready;
     pending_.fetch_add(1, std::memory_order_relaxed);
     if (argument.when_ready(node)) return;
+    node.owner = nullptr;
     pending_.fetch_sub(1, std::memory_order_relaxed);
   }
   if (argument.has_failed()) abandon_with(argument);
@@ -170,7 +171,7 @@ void invocation::assist_producers() noexcept {
   if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) dispatch();
 }
 
-void invocation::disconnect() noexcept {
+void invocation::cut_arguments() noexcept {
   if (!hold_arguments()) return;
   const std::uint32_t settled = 1 + disconnect_arguments();
   if (pending_.fetch_sub(settled, std::memory_order_acq_rel) == settled) dispatch();

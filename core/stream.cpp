@@ -27,6 +27,7 @@ class stream final : public stream_state {
     if (waiting) static_cast<value_object<void>*>(waiting.get())->set();
     if (items_.size() < bound_) return offer::more;
     producer.forget_wake();
+    if (producer.stop_requested()) return offer::abandoned;
     paused_ = &producer;
     return offer::full;
   }

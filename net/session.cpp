@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -77,15 +78,22 @@ bool wait_until_idle(core::runtime& runtime, clock::time_point until) {
   return idle;
 }
 
-/// Waits until no task is pending and no actor lives. False at the deadline.
+// What moves between two places while an abort looks at them is found by a later one.
+constexpr auto abort_period = std::chrono::milliseconds(2);
+
+/// Cancels all tasks and ends all actors until none is left. False at the deadline.
 bool wait_until_gone(core::runtime& runtime, clock::time_point until) {
   core::parker& sleep = core::this_thread_parker();
   tasks_of(runtime).set_drainer(&sleep);
   actors_of(runtime).set_drainer(&sleep);
   bool gone = false;
-  do {
+  for (;;) {
+    tasks_of(runtime).abort();
+    actors_of(runtime).abort();
     gone = tasks_of(runtime).pending() == 0 && actors_of(runtime).live() == 0;
-  } while (!gone && sleep.park_until(until));
+    if (gone || clock::now() >= until) break;
+    sleep.park_until(std::min(until, clock::now() + abort_period));
+  }
   tasks_of(runtime).set_drainer(nullptr);
   actors_of(runtime).set_drainer(nullptr);
   return gone;
@@ -110,8 +118,6 @@ void end_runtime(const shutdown_options& how) {
   runtime.closing.store(true);
   // Code that runs has as long again to see its stop request.
   const clock::time_point last = clock::now() + patience;
-  tasks_of(runtime).abort();
-  actors_of(runtime).abort();
   const bool gone = wait_until_gone(runtime, last);
   core::set_runtime(nullptr);
   if (gone) {

@@ -39,6 +39,10 @@ void task::submit(std::shared_ptr<const stored_options> options) {
       }
     }
     engine.task_submitted();
+    if (runtime.closing.load()) {  // now that the task is counted, either side sees the other
+      engine.task_ended();
+      core::require_runtime("remote");
+    }
     adopt_parent();
     if (stored() != nullptr && stored()->get().timeout.count() > 0) {
       deadline_timer_ = runtime.the_timers->call_after(
@@ -117,6 +121,7 @@ bool task::retry(const failure_ptr& why) noexcept {
     self->retry_timer_.store(0);
     self->dispatch();
   }));
+  if (stop_requested()) stopped(false);  // it may have looked for the timer too early
   return true;
 }
 

@@ -93,7 +93,8 @@ class task_engine final : public core::component {
   /// The queue of tasks with these options. Throws `placement_error` when they can never run.
   task_queue& queue_for(const detail::stored_options* options, std::string_view name);
 
-  void task_submitted() noexcept { submitted_.fetch_add(1, std::memory_order_relaxed); }
+  /// Before a look at `closing`: an abort waits for what was counted.
+  void task_submitted() noexcept { submitted_.fetch_add(1); }
   void task_ended() noexcept;
   std::size_t pending() const noexcept;
 

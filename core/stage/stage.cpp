@@ -2,6 +2,7 @@
 
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
+#include <caf/logger.hpp>
 
 #include "core/stage/scheduler.hpp"
 
@@ -29,7 +30,11 @@ struct stage::systems {
 stage::stage(const stage_options& options)
     : options_(options),
       systems_(std::make_unique<systems>(options)),
-      scheduler_(static_cast<stage_scheduler*>(&systems_->system.scheduler())) {}
+      scheduler_(static_cast<stage_scheduler*>(&systems_->system.scheduler())) {
+  // CAF's constructor leaves a reference to its logger with this thread, and its destructor waits
+  // until all are gone: shutdown on another thread than init would never end.
+  caf::logger::set_current_actor_system(nullptr);
+}
 
 stage::~stage() { stop(); }
 

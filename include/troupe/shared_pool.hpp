@@ -18,7 +18,7 @@ namespace troupe {
 namespace detail {
 
 /// The actor behind a `shared_pool<T>`. Its calls are coroutines that wait for a member and for its
-/// result; they run on several threads, and pool_core is thread-safe.
+/// result.
 template <class T>
 class pool_actor {
  public:
@@ -47,7 +47,8 @@ class pool_actor {
   pool_ptr pool_;
 };
 
-/// Options of the actor of a pool: it has as many calls at once as the pool lets wait and run.
+/// Options of the actor of a pool: as many of its calls are suspended as the pool lets wait and
+/// run.
 inline options pool_actor_options(const pool_options& from, std::size_t in_flight) {
   constexpr std::size_t most = 16'000'000;
   const std::size_t calls = std::min(most, from.max_pending + std::min(most, in_flight) + 64);
@@ -55,7 +56,8 @@ inline options pool_actor_options(const pool_options& from, std::size_t in_fligh
           .in_namespace = from.in_namespace,
           .lifetime = from.lifetime,
           .get_if_exists = from.get_if_exists,
-          .max_concurrency = static_cast<int>(calls)};
+          .max_concurrency = static_cast<int>(calls),
+          .groups = {{pool_call_group, 1}}};
 }
 
 }  // namespace detail
@@ -140,7 +142,9 @@ class shared_pool {
   };
   bound with(const options& call_options) const {
     detail::check_options_of_call(call_options);
-    return bound(*this, detail::stored_options::make(call_options));
+    options in_group = call_options;
+    if (in_group.concurrency_group.empty()) in_group.concurrency_group = detail::pool_call_group;
+    return bound(*this, detail::stored_options::make(in_group));
   }
 
   /// Calls that take one input each and reach `M` in batches: `M` takes a `std::vector<In>` and
@@ -154,15 +158,13 @@ class shared_pool {
 
   /// Adds an actor. The ref fails with `std::invalid_argument` when it is a member already.
   object_ref<void> push(const actor_handle<T>& member) const {
-    return actor_.template remote<&detail::pool_actor<T>::push>(member);
+    return control<&detail::pool_actor<T>::push>(member);
   }
   /// Takes out a member that has no calls, if there is one and nothing waits.
   object_ref<std::optional<actor_handle<T>>> pop_idle() const {
-    return actor_.template remote<&detail::pool_actor<T>::pop_idle>();
+    return control<&detail::pool_actor<T>::pop_idle>();
   }
-  object_ref<pool_stats> stats() const {
-    return actor_.template remote<&detail::pool_actor<T>::stats>();
-  }
+  object_ref<pool_stats> stats() const { return control<&detail::pool_actor<T>::stats>(); }
 
   /// The pool as an actor: for `on_exit`, `link`, `kill`.
   const actor_handle<detail::pool_actor<T>>& actor() const noexcept { return actor_; }
@@ -174,6 +176,11 @@ class shared_pool {
   void start(const pool_options& options, std::size_t in_flight, A&&... args) {
     actor_ = troupe::with(detail::pool_actor_options(options, in_flight))
                  .template remote<detail::pool_actor<T>>(std::forward<A>(args)...);
+  }
+  template <auto M, class... A>
+  auto control(A&&... args) const {
+    return detail::submit_method<M, detail::pool_actor<T>>(
+        actor_.core(), detail::pool_call_options<M>(), std::forward<A>(args)...);
   }
   template <auto M, class... A>
   auto call(const detail::options_ptr& options, A&&... args) const {

@@ -190,8 +190,8 @@ TEST_CASE("shutdown ends actors that spin, wait, are suspended, queued or pendin
   calls.push_back(spinner.remote<&busy::spin>(entered));
   const auto pending = remote<busy>(unborn.ref());
   calls.push_back(pending.remote<&busy::work>());
-  const auto detached = with({.name = "d", .lifetime = troupe::lifetime::detached})
-                            .remote<busy>(ended);
+  const auto detached =
+      with({.name = "d", .lifetime = troupe::lifetime::detached}).remote<busy>(ended);
   fetch(detached.ready());
   REQUIRE(entered.wait(21));
   session.shutdown();

@@ -43,6 +43,10 @@ struct server {
   int most_inside() const { return most.load(); }
   int quick() { return 1; }
   int count() { return ++total; }
+  int refuse_once() {
+    if (troupe::this_task::attempt() == 0) throw std::out_of_range("once");
+    return 2;
+  }
   int refuse() { throw std::out_of_range("no"); }
   int fail() { troupe::this_actor::fail("together"); }
   int leave() { troupe::this_actor::exit(); }
@@ -96,9 +100,8 @@ TEST_CASE("calls that came before the constructor had run are concurrent, too") 
 
 TEST_CASE("a blocked concurrency group does not block the others, each with its own limit") {
   const auto session = start();
-  const auto s =
-      with({.groups = {{.name = "io", .limit = 2}, {.name = "compute", .limit = 3}}})
-          .remote<server>();
+  const auto s = with({.groups = {{.name = "io", .limit = 2}, {.name = "compute", .limit = 3}}})
+                     .remote<server>();
   const promise<int> gate;
   const signal io_in;
   const signal compute_in;
@@ -139,9 +142,8 @@ TEST_CASE("an unknown concurrency group is an error that names it") {
   CHECK_THAT(message_of<std::invalid_argument>(
                  [&] { s.with({.concurrency_group = "oi"}).remote<&server::quick>(); }),
              contains("'oi'") && contains("server"));
-  CHECK_THROWS_AS(
-      remote<server>().with({.concurrency_group = "io"}).remote<&server::quick>(),
-      std::invalid_argument);
+  CHECK_THROWS_AS(remote<server>().with({.concurrency_group = "io"}).remote<&server::quick>(),
+                  std::invalid_argument);
   CHECK(s.pending_calls() == 0);
 }
 
@@ -159,12 +161,27 @@ TEST_CASE("an exception in one concurrent method leaves the others alone") {
   CHECK(fetch(b) == 6);
 }
 
+TEST_CASE("a method that threw in a group is tried again in its group") {
+  const auto session = start();
+  const auto s = with({.groups = {{.name = "io"}}}).remote<server>();
+  const promise<int> gate;
+  const signal entered;
+  const auto blocked = s.remote<&server::meet>(entered, gate.ref());
+  REQUIRE(entered.wait());
+  const auto tried =
+      s.with({.retry_exceptions = true, .max_task_retries = 1, .concurrency_group = "io"})
+          .remote<&server::refuse_once>();
+  CHECK(fetch(tried) == 2);
+  gate.set(1);
+  fetch(blocked);
+}
+
 TEST_CASE("kill ends every concurrent method; the instance goes when the last has left") {
   const auto session = start();
   const signal ended;
   const signal entered;
-  const auto s = with({.max_concurrency = 4, .groups = {{.name = "io", .limit = 2}}})
-                     .remote<server>(ended);
+  const auto s =
+      with({.max_concurrency = 4, .groups = {{.name = "io", .limit = 2}}}).remote<server>(ended);
   std::vector<object_ref<int>> calls;
   const promise<int> never;
   for (int i = 0; i < 4; ++i) calls.push_back(s.remote<&server::meet>(entered, never.ref()));
@@ -209,8 +226,7 @@ TEST_CASE("a concurrent method that another's failure interrupted runs again wit
   const signal entered;
   const promise<int> gate;
   const auto s = with({.max_restarts = 1, .max_concurrency = 3}).remote<server>();
-  const auto other =
-      s.with({.max_task_retries = 1}).remote<&server::meet>(entered, gate.ref());
+  const auto other = s.with({.max_task_retries = 1}).remote<&server::meet>(entered, gate.ref());
   REQUIRE(entered.wait());
   CHECK_THROWS_AS(fetch(s.remote<&server::fail>()), actor_unavailable_error);
   REQUIRE(entered.wait(2));
@@ -275,8 +291,8 @@ TEST_CASE("kill that races with the runners of a concurrent actor ends every cal
   const signal ended;
   constexpr int rounds = 200;
   for (int round = 0; round < rounds; ++round) {
-    const auto s = with({.max_concurrency = 3, .groups = {{.name = "a", .limit = 2}}})
-                       .remote<server>(ended);
+    const auto s =
+        with({.max_concurrency = 3, .groups = {{.name = "a", .limit = 2}}}).remote<server>(ended);
     std::vector<object_ref<int>> calls;
     {
       std::jthread killer([s] { troupe::kill(s); });

@@ -199,8 +199,7 @@ TEST_CASE("a cancelled coroutine method ends at its co_await, its frame goes, th
   const promise<int> never;
   const signal entered;
   const signal frame;
-  const auto call =
-      k.remote<&kitchen::waits_after_cancel>(never.ref(), entered, at_end(frame));
+  const auto call = k.remote<&kitchen::waits_after_cancel>(never.ref(), entered, at_end(frame));
   REQUIRE(entered.wait());
   CHECK(troupe::cancel(call));
   CHECK_THROWS_AS(fetch(call), troupe::task_cancelled_error);
@@ -256,8 +255,7 @@ TEST_CASE("kill and cancel that race with wake-ups end each suspended method") {
     const signal entered;
     std::vector<object_ref<int>> calls;
     for (const auto& gate : gates) {
-      calls.push_back(
-          k.remote<&kitchen::waits_after_cancel>(gate.ref(), entered, at_end(frame)));
+      calls.push_back(k.remote<&kitchen::waits_after_cancel>(gate.ref(), entered, at_end(frame)));
     }
     {
       std::jthread waker([&] {

@@ -287,7 +287,8 @@ TEST_CASE("kill that races with the end of scope, the constructor and refs ends 
       a = {};
     }
     try {
-      CHECK(fetch(read) == 1);
+      const int value = fetch(read);
+      CHECK(value == 1);
     } catch (const actor_died_error&) {
       CHECK(eventually([&] { return !b.alive(); }));
     }

@@ -223,8 +223,8 @@ TEST_CASE("an actor holds its resources for life and gives them back at its end"
                                      .resources = {{"license", 1}},
                                      .log_level = troupe::log_level::off});
   {
-    const auto w = with({.num_cpus = 1.5, .num_gpus = 0.5, .resources = {{"license", 1}}})
-                       .remote<worker>();
+    const auto w =
+        with({.num_cpus = 1.5, .num_gpus = 0.5, .resources = {{"license", 1}}}).remote<worker>();
     CHECK(fetch(w.remote<&worker::work>()) == 1);
     CHECK(free_of("CPU") == 2.5);
     CHECK(free_of("GPU") == 1.5);
@@ -241,8 +241,8 @@ TEST_CASE("an actor holds its resources for life and gives them back at its end"
 }
 
 TEST_CASE("an actor that waits for resources can be killed, and takes none") {
-  const auto session = troupe::init(
-      {.num_cpus = 1, .num_gpus = 1, .log_level = troupe::log_level::off});
+  const auto session =
+      troupe::init({.num_cpus = 1, .num_gpus = 1, .log_level = troupe::log_level::off});
   const auto first = with({.num_gpus = 1}).remote<worker>();
   fetch(first.remote<&worker::work>());
   const auto second = with({.num_gpus = 1}).remote<worker>();

@@ -144,8 +144,8 @@ TEST_CASE("a dead actor does not keep its name, though a handle to it lives") {
 }
 
 TEST_CASE("names of different namespaces do not meet") {
-  const auto session = troupe::init(
-      {.num_cpus = 2, .job_namespace = "home", .log_level = troupe::log_level::off});
+  const auto session =
+      troupe::init({.num_cpus = 2, .job_namespace = "home", .log_level = troupe::log_level::off});
   const auto here = with({.name = "chef"}).remote<chef>(1);
   const auto away = with({.name = "chef", .in_namespace = "away"}).remote<chef>(2);
   CHECK(here != away);
@@ -159,8 +159,7 @@ TEST_CASE("names of different namespaces do not meet") {
 TEST_CASE("a detached actor lives without handles until it is killed or exits") {
   const auto session = start();
   {
-    const auto c =
-        with({.name = "chef", .lifetime = troupe::lifetime::detached}).remote<chef>(20);
+    const auto c = with({.name = "chef", .lifetime = troupe::lifetime::detached}).remote<chef>(20);
     fetch(c.remote<&chef::cook>());
   }
   CHECK(troupe::stats().live_actors == 1);

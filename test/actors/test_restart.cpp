@@ -277,8 +277,8 @@ TEST_CASE("retry_exceptions runs a method again that threw, so often as it has r
   CHECK_THROWS_AS(fetch(all.remote<&fragile::refuse>("no")), std::domain_error);
   CHECK(tries == 4);
   tries = 0;
-  const auto others = f.with(
-      {.retry_exceptions = troupe::exceptions<std::out_of_range>, .max_task_retries = 3});
+  const auto others =
+      f.with({.retry_exceptions = troupe::exceptions<std::out_of_range>, .max_task_retries = 3});
   CHECK_THROWS_AS(fetch(others.remote<&fragile::refuse>("no")), std::domain_error);
   CHECK(tries == 1);
   CHECK(f.alive());
@@ -288,8 +288,8 @@ TEST_CASE("a retried method's argument is not moved away by the first attempt") 
   const auto session = start();
   const auto f = remote<fragile>();
   const std::string text(100, 'x');
-  const auto call = f.with({.retry_exceptions = true, .max_task_retries = 2})
-                        .remote<&fragile::refuse>(text);
+  const auto call =
+      f.with({.retry_exceptions = true, .max_task_retries = 2}).remote<&fragile::refuse>(text);
   CHECK_THAT(message_of<std::domain_error>([&] { fetch(call); }), contains(text));
 }
 

@@ -1,5 +1,5 @@
-/// The benchmarks' own small harness: named figures, each the median of runs, with a peer in the same
-/// run.
+/// The benchmarks' own small harness: named figures, each the median of runs, with a peer in the
+/// same run.
 #pragma once
 
 #include <chrono>

@@ -37,7 +37,8 @@ double drain(int count) {
 
 std::vector<figure> wait_1k() {
   const auto session = init();
-  const auto small = alternate(9, [] { return drain(1'000); }, [] { return drain(1'000); });
+  const auto small = alternate(
+      9, [] { return drain(1'000); }, [] { return drain(1'000); });
   return {{.name = "wait_1k",
            .value = small.value,
            .unit = "us/ref",
@@ -47,7 +48,8 @@ std::vector<figure> wait_1k() {
 
 std::vector<figure> wait_100k() {
   const auto session = init();
-  const auto both = alternate(5, [] { return drain(100'000); }, [] { return drain(1'000); });
+  const auto both = alternate(
+      5, [] { return drain(100'000); }, [] { return drain(1'000); });
   return {{.name = "wait_100k",
            .value = both.value,
            .unit = "us/ref",

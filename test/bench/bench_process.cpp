@@ -95,8 +95,8 @@ std::vector<figure> compile_hello() {
   std::ofstream(folder + "/empty.cpp") << "int main() {}\n";
   const auto compile = [&](const std::string& file) {
     const std::string command = std::string(TROUPE_BENCH_COMPILER) + " -std=c++20 -O2 -I" +
-                                TROUPE_BENCH_SOURCE_DIR + "/include -c " + folder + "/" + file + " -o " +
-                                folder + "/out.o";
+                                TROUPE_BENCH_SOURCE_DIR + "/include -c " + folder + "/" + file +
+                                " -o " + folder + "/out.o";
     return seconds([&] {
       if (std::system(command.c_str()) != 0) std::abort();
     });
@@ -104,8 +104,8 @@ std::vector<figure> compile_hello() {
   std::ofstream(folder + "/std.cpp")
       << "#include <chrono>\n#include <functional>\n#include <map>\n#include <memory>\n"
          "#include <string>\n#include <thread>\n#include <vector>\nint main() {}\n";
-  const auto both =
-      alternate(5, [&] { return compile("hello.cpp"); }, [&] { return compile("std.cpp"); });
+  const auto both = alternate(
+      5, [&] { return compile("hello.cpp"); }, [&] { return compile("std.cpp"); });
   std::system(("rm -r " + folder).c_str());
   return {{.name = "compile_hello",
            .value = both.value,

@@ -59,9 +59,9 @@ TEST_CASE("the command line, the environment, the file and the program win in th
   const environment config_file("TROUPE_CONFIG", file);
   const environment of_cpus("TROUPE_NUM_CPUS", "5");
   const environment of_gpus("TROUPE_NUM_GPUS", "5");
-  const auto session = init_with({"--troupe-num-cpus=7"},
-                                 {.num_cpus = 9, .num_gpus = 9, .resources = {{"disk", 9}},
-                                  .memory = 9});
+  const auto session =
+      init_with({"--troupe-num-cpus=7"},
+                {.num_cpus = 9, .num_gpus = 9, .resources = {{"disk", 9}}, .memory = 9});
   const auto all = troupe::cluster_resources();
   CHECK(all.at("CPU") == 7);
   CHECK(all.at("GPU") == 5);
@@ -70,8 +70,8 @@ TEST_CASE("the command line, the environment, the file and the program win in th
 }
 
 TEST_CASE("the program's own arguments are left alone") {
-  const auto session = init_with({"--verbose", "input.txt", "--num-cpus=9", "-x", "--", "rest"},
-                                 {.num_cpus = 2});
+  const auto session =
+      init_with({"--verbose", "input.txt", "--num-cpus=9", "-x", "--", "rest"}, {.num_cpus = 2});
   CHECK(cpus() == 2);
 }
 
@@ -114,10 +114,9 @@ TEST_CASE("a configuration file that does not exist, or says nonsense, is an err
 }
 
 TEST_CASE("a cluster's address is an error that says what can be done") {
-  CHECK_THAT(message_of<troupe::connection_error>([] {
-               init_with({}, {.address = "10.0.0.1:6380"});
-             }),
-             contains("10.0.0.1:6380"));
+  CHECK_THAT(
+      message_of<troupe::connection_error>([] { init_with({}, {.address = "10.0.0.1:6380"}); }),
+      contains("10.0.0.1:6380"));
   CHECK_FALSE(troupe::is_initialized());
 }
 
@@ -160,8 +159,8 @@ TEST_CASE("--troupe-help prints every option and leaves with success") {
   REQUIRE(::waitpid(child, &status, 0) == child);
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
-  for (const char* option : {"--troupe-num-cpus", "--troupe-log-level", "--troupe-max-pending",
-                             "TROUPE_NUM_CPUS"}) {
+  for (const char* option :
+       {"--troupe-num-cpus", "--troupe-log-level", "--troupe-max-pending", "TROUPE_NUM_CPUS"}) {
     CHECK_THAT(text, contains(option));
   }
 }

@@ -56,8 +56,7 @@ TEST_CASE("init after shutdown works, many times") {
 
 TEST_CASE("a second init is an error and leaves the first alone") {
   const auto session = start();
-  CHECK_THAT(message_of<std::logic_error>([] { (void)troupe::init(); }),
-             contains("ignore_reinit"));
+  CHECK_THAT(message_of<std::logic_error>([] { (void)troupe::init(); }), contains("ignore_reinit"));
   CHECK(fetch(remote<add>(1, 2)) == 3);
   CHECK_THROWS_AS(fetch(remote<init_from_inside>()), std::logic_error);
 }

@@ -166,7 +166,7 @@ TEST_CASE("the last ref of a move-only object is moved out by co_await") {
   const auto session = start();
   constexpr auto unwrap = []() -> async<int> {
     auto pointer = co_await remote<[] { return std::make_unique<int>(9); }>();
-    co_return* pointer;
+    co_return *pointer;
   };
   CHECK(fetch(remote<unwrap>()) == 9);
 }

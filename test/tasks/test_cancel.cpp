@@ -210,9 +210,7 @@ TEST_CASE("a blocked get, wait, view, sleep, stream and take of a cancelled task
   check_wait_is_woken([](object_ref<int>& r) {
     for (const auto& done : troupe::as_completed(std::vector{r})) troupe::get(done);
   });
-  check_wait_is_woken([](object_ref<int>& r) {
-    troupe::get(remote<[](int x) { return x; }>(r));
-  });
+  check_wait_is_woken([](object_ref<int>& r) { troupe::get(remote<[](int x) { return x; }>(r)); });
 }
 
 TEST_CASE("a wait that begins after the stop request throws as well") {

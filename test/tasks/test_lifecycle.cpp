@@ -42,8 +42,8 @@ TEST_CASE("a second init is refused and the first runtime goes on") {
 TEST_CASE("a second init that asks to be ignored shares the runtime and does not end it") {
   const auto session = start(3);
   {
-    const auto second = troupe::init(
-        {.num_cpus = 1, .log_level = log_level::off, .ignore_reinit = true});
+    const auto second =
+        troupe::init({.num_cpus = 1, .log_level = log_level::off, .ignore_reinit = true});
     CHECK(fetch(remote<add>(1, 2)) == 3);
   }
   CHECK(troupe::is_initialized());

@@ -153,8 +153,8 @@ TEST_CASE("a chain of 10,000 tasks by refs needs no nesting") {
 }
 
 TEST_CASE("a task that waits for its child gives its CPU to it, whatever the child asks for") {
-  const auto session = troupe::init(
-      {.num_cpus = 1, .resources = {{"pen", 1}}, .log_level = troupe::log_level::off});
+  const auto session =
+      troupe::init({.num_cpus = 1, .resources = {{"pen", 1}}, .log_level = troupe::log_level::off});
   constexpr auto parent = [] {
     const int pen = get(with({.resources = {{"pen", 1}}}).remote<add>(1, 0));
     const int half = get(with({.num_cpus = 0.5}).remote<add>(2, 0));
@@ -166,8 +166,8 @@ TEST_CASE("a task that waits for its child gives its CPU to it, whatever the chi
 }
 
 TEST_CASE("a task that holds a resource and waits keeps it, but not its CPU") {
-  const auto session = troupe::init(
-      {.num_cpus = 1, .resources = {{"pen", 1}}, .log_level = troupe::log_level::off});
+  const auto session =
+      troupe::init({.num_cpus = 1, .resources = {{"pen", 1}}, .log_level = troupe::log_level::off});
   constexpr auto observe = [] {
     const auto free = troupe::available_resources();
     return std::pair(free.at("CPU"), free.at("pen"));

@@ -71,12 +71,18 @@ TEST_CASE("a value out of range is refused by with, and the option is named") {
 }
 
 TEST_CASE("more resources or groups than there is room for are refused where they are written") {
-  CHECK_THROWS_AS(troupe::resource_list({{"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}, {"e", 1},
-                                         {"f", 1}, {"g", 1}, {"h", 1}, {"i", 1}}),
+  CHECK_THROWS_AS(troupe::resource_list({{"a", 1},
+                                         {"b", 1},
+                                         {"c", 1},
+                                         {"d", 1},
+                                         {"e", 1},
+                                         {"f", 1},
+                                         {"g", 1},
+                                         {"h", 1},
+                                         {"i", 1}}),
                   std::invalid_argument);
-  CHECK_THROWS_AS(
-      troupe::concurrency_groups({{"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}, {"e", 1}}),
-      std::invalid_argument);
+  CHECK_THROWS_AS(troupe::concurrency_groups({{"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}, {"e", 1}}),
+                  std::invalid_argument);
 }
 
 TEST_CASE("an option of actors or calls is refused on a task, and told where it belongs") {
@@ -114,10 +120,8 @@ TEST_CASE("a task whose demand just fits runs") {
                                      .resources = {{"disk", 1.5}},
                                      .memory = 1000,
                                      .log_level = troupe::log_level::off});
-  CHECK(fetch(with({.num_cpus = 2,
-                    .num_gpus = 1,
-                    .memory = 1000,
-                    .resources = {{"disk", 1.5}}}).remote<one>()) == 1);
+  CHECK(fetch(with({.num_cpus = 2, .num_gpus = 1, .memory = 1000, .resources = {{"disk", 1.5}}})
+                  .remote<one>()) == 1);
   CHECK(fetch(with({.num_cpus = 0.25, .num_gpus = 0.5}).remote<one>()) == 1);
 }
 

@@ -52,7 +52,8 @@ TEST_CASE("a free function runs as a task and its result comes by get") {
   CHECK(fetch(sum) == 5);
 }
 
-TEST_CASE("static members, lambdas, template instances, overloads and noexcept functions are tasks") {
+TEST_CASE(
+    "static members, lambdas, template instances, overloads and noexcept functions are tasks") {
   const auto session = start();
   CHECK(fetch(remote<toolbox::square>(7)) == 49);
   CHECK(fetch(remote<&toolbox::square>(8)) == 64);

@@ -148,8 +148,8 @@ TEST_CASE("big requests of several resources come to run among small ones of eac
     refs.push_back(with({.num_cpus = 0.5}).remote<one>());
     refs.push_back(with({.num_cpus = 0, .resources = {{"disk", 0.5}}}).remote<one>());
     if (i % 10 == 0) {
-      refs.push_back(with({.num_cpus = 2, .num_gpus = 1, .resources = {{"disk", 1.5}}})
-                         .remote<one>());
+      refs.push_back(
+          with({.num_cpus = 2, .num_gpus = 1, .resources = {{"disk", 1.5}}}).remote<one>());
     }
   }
   CHECK(fetch(refs) == std::vector<int>(630, 1));

@@ -129,7 +129,8 @@ TEST_CASE("shutdown ends suspended coroutines and their frames") {
   std::vector<object_ref<int>> refs;
   {
     const auto session = start(1);
-    for (int i = 0; i < 100; ++i) refs.push_back(remote<suspend>(never.ref(), began, at_end(ended)));
+    for (int i = 0; i < 100; ++i)
+      refs.push_back(remote<suspend>(never.ref(), began, at_end(ended)));
     REQUIRE(began.wait(100));
   }
   CHECK(ended.count() == 100);

@@ -115,10 +115,17 @@ class construction_ref {
   const object_ptr* object_;
 };
 
+/// Stands for the ref alone.
 template <class U>
+struct construction_ref_only {
+  operator object_ref<U>() const;  // NOLINT: only asked whether it would do
+};
+
+/// `Waits`: the constructor wants the value, so that the object must be there.
+template <class U, bool Waits>
 class construction_ref_slot {
  public:
-  static constexpr bool refers = true;
+  static constexpr bool refers = Waits;
   static constexpr bool repeatable = true;
   explicit construction_ref_slot(object_ptr object) : object_(std::move(object)) {}
   construction_ref<U> take(bool) { return {object_}; }
@@ -130,21 +137,44 @@ class construction_ref_slot {
   dependency node_;
 };
 
-template <class A>
-struct construction_slot {
-  using type = value_argument<std::remove_cvref_t<A>, A>;
-  using passed = std::remove_cvref_t<A>;
+/// What stands for an argument when the constructor is chosen.
+template <class A, bool RefOnly>
+struct construction_passed {
+  using type = std::remove_cvref_t<A>;
 };
-template <class A>
+template <class A, bool RefOnly>
 requires(std::is_array_v<std::remove_cvref_t<A>> || std::same_as<std::decay_t<A>, const char*> ||
-         std::same_as<std::decay_t<A>, char*>) struct construction_slot<A> {
-  using type = value_argument<std::string, A>;
-  using passed = std::string;
+         std::same_as<std::decay_t<A>, char*>) struct construction_passed<A, RefOnly> {
+  using type = std::string;
 };
-template <class A>
-requires(referred<std::remove_cvref_t<A>>::is_ref) struct construction_slot<A> {
-  using type = construction_ref_slot<typename referred<std::remove_cvref_t<A>>::type>;
-  using passed = construction_ref<typename referred<std::remove_cvref_t<A>>::type>;
+template <class A, bool RefOnly>
+requires(referred<std::remove_cvref_t<A>>::is_ref) struct construction_passed<A, RefOnly> {
+  using value = typename referred<std::remove_cvref_t<A>>::type;
+  using type = std::conditional_t<RefOnly, construction_ref_only<value>, construction_ref<value>>;
+};
+
+/// Whether the constructor's parameter at `At` wants the ref itself, not the value.
+template <class Class, std::size_t At, class Indices, class... A>
+inline constexpr bool takes_ref_at = false;
+template <class Class, std::size_t At, std::size_t... I, class... A>
+inline constexpr bool takes_ref_at<Class, At, std::index_sequence<I...>, A...> =
+    std::is_constructible_v<Class, typename construction_passed<A, I == At>::type...>;
+
+template <class A, bool TakesRef>
+struct construction_slot {
+  using type = value_argument<typename construction_passed<A, false>::type, A>;
+};
+template <class A, bool TakesRef>
+requires(referred<std::remove_cvref_t<A>>::is_ref) struct construction_slot<A, TakesRef> {
+  using type = construction_ref_slot<typename referred<std::remove_cvref_t<A>>::type, !TakesRef>;
+};
+
+template <class Class, class Indices, class... A>
+struct construction_slots;
+template <class Class, std::size_t... I, class... A>
+struct construction_slots<Class, std::index_sequence<I...>, A...> {
+  using type = std::tuple<typename construction_slot<
+      A, takes_ref_at<Class, I, std::index_sequence<I...>, A...>>::type...>;
 };
 
 template <class A>
@@ -171,10 +201,10 @@ template <class Class, class... A>
 actor_core_ptr start_actor(options_ptr options, A&&... args) {
   static_assert(std::is_destructible_v<Class>,
                 "troupe: an actor's class needs a public destructor");
-  static_assert(std::is_constructible_v<Class, typename construction_slot<A>::passed...>,
+  static_assert(std::is_constructible_v<Class, typename construction_passed<A, false>::type...>,
                 "troupe: the actor's class has no constructor for these arguments");
-  using slots = std::tuple<typename construction_slot<A>::type...>;
-  constexpr bool repeatable = (construction_slot<A>::type::repeatable && ...);
+  using slots = typename construction_slots<Class, std::index_sequence_for<A...>, A...>::type;
+  constexpr bool repeatable = slots_repeatable_v<slots>;
   using target = construction_target<Class>;
   using type = plain_call<actor_call, target, slots, repeatable>;
   auto* creation = new type(construction_input(std::forward<A>(args))...);

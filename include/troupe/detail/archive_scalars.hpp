@@ -113,7 +113,7 @@ void load_raw_sequence(input_archive& ar, Out& out, name_view name) {
     out.assign(first, first + count);
   } else {
     out.resize(count);
-    std::memcpy(out.data(), raw.data(), raw.size());
+    if (!raw.empty()) std::memcpy(out.data(), raw.data(), raw.size());
   }
 }
 

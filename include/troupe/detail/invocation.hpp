@@ -103,13 +103,17 @@ class TROUPE_API invocation : public object_state {
   /// `connect` in two steps: between them the call can be put where `dispatch` will look for it.
   virtual void connect_arguments() noexcept {}
   bool release_arguments() noexcept {
+    std::uint8_t seen = connecting;
+    if (!link_.compare_exchange_strong(seen, connected)) cut_arguments();
     return pending_.fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
   /// Whether all arguments that `connect_arguments` saw were ready.
   bool arguments_ready() const noexcept { return pending_.load(std::memory_order_acquire) == 1; }
   /// Waits for no further arguments: for a call that will not run. `dispatch` is called if it did
-  /// wait, to end it.
-  void disconnect() noexcept;
+  /// wait, to end it. While they are being connected, `release_arguments` does it instead.
+  void disconnect() noexcept {
+    if (link_.exchange(cut) == connected) cut_arguments();
+  }
   /// Lets the producers of arguments that are not there hurry, see `object_state::assist`.
   void assist_producers() noexcept;
 
@@ -121,8 +125,9 @@ class TROUPE_API invocation : public object_state {
 
   /// Lets a suspended call go on. Any thread.
   void wake() noexcept;
-  /// Forgets wake-ups that came for a wait that is over. By the running coroutine.
-  void forget_wake() noexcept { wake_.store(awake, std::memory_order_release); }
+  /// Forgets wake-ups that came for a wait that is over. By the running coroutine, which looks at
+  /// `stop_requested` afterwards: a stop request whose wake-up was forgotten shows there.
+  void forget_wake() noexcept { wake_.exchange(awake, std::memory_order_acq_rel); }
   void set_resume_point(void* coroutine) noexcept { resume_point_ = coroutine; }
   void* take_resume_point() noexcept { return std::exchange(resume_point_, nullptr); }
   bool has_resume_point() const noexcept { return resume_point_ != nullptr; }
@@ -174,8 +179,13 @@ class TROUPE_API invocation : public object_state {
   static constexpr std::uint8_t parked = 1;
   static constexpr std::uint8_t woken = 2;
 
+  static constexpr std::uint8_t connecting = 0;
+  static constexpr std::uint8_t connected = 1;
+  static constexpr std::uint8_t cut = 2;
+
   static void dependency_ready(continuation& self, object_state& object) noexcept;
   bool hold_arguments() noexcept;
+  void cut_arguments() noexcept;
   void abandon_with(const object_state& argument) noexcept;
   void lock() noexcept;
   void unlock() noexcept { lock_.store(false, std::memory_order_release); }
@@ -188,6 +198,7 @@ class TROUPE_API invocation : public object_state {
   bool keep_arguments_ = false;
   bool begun_ = false;
   std::atomic<std::uint8_t> wake_{awake};
+  std::atomic<std::uint8_t> link_{connecting};
   int attempt_ = 0;
   std::uint64_t id_;
   const function_info* info_;

@@ -111,6 +111,11 @@ inline constexpr bool slots_refer_v = false;
 template <class... Slot>
 inline constexpr bool slots_refer_v<std::tuple<Slot...>> = (Slot::refers || ...);
 
+template <class Slots>
+inline constexpr bool slots_repeatable_v = true;
+template <class... Slot>
+inline constexpr bool slots_repeatable_v<std::tuple<Slot...>> = (Slot::repeatable && ...);
+
 /// A call whose result is what the function returns.
 template <class Base, class Target, class Slots, bool Repeatable>
 class plain_call final : public stored_call<Base, Target, Slots> {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -225,12 +226,15 @@ const options_ptr& pool_task_options() {
   }();
   return made;
 }
+/// The calls of a pool that is an actor: one runs at a time, and any number is suspended.
+inline constexpr std::string_view pool_call_group = "calls";
+
 /// The same for a call of a pool that is an actor.
 template <auto M>
 const options_ptr& pool_call_options() {
   static const options_ptr made = [] {
     const std::string name = "pool call " + std::string(function_name<M>());
-    return stored_options::make({.name = name});
+    return stored_options::make({.name = name, .concurrency_group = pool_call_group});
   }();
   return made;
 }
