@@ -32,6 +32,13 @@ void actor_call::start_deadline(std::chrono::nanoseconds timeout) {
 }
 
 bool actor_call::retry(const failure_ptr& why) noexcept {
+  if (interrupted_.exchange(false)) {
+    forget_stop();
+    start_over();
+    target_->stop_showing(*this);
+    target_->run_again(*this);
+    return true;
+  }
   if (stored() == nullptr || creates_) return false;
   const options& o = stored()->get();
   if (!o.retry_exceptions || stop_requested() || !keeps_arguments()) return false;

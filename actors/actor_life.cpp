@@ -68,16 +68,22 @@ void actor_core::order_end(exit_reason reason, std::string message, bool restart
     running_.look(keep);
     for (running_call* running : more.running) running->look(keep);
   }
+  const bool restarts = restart && may_restart();
+  // Ordered first, so that an interrupted call runs again in the next life, not in this one.
+  if (restarts) give_order(order_fail);
   for (actor_call* call : found) {
-    if (reason != exit_reason::out_of_scope) {
+    if (restarts && may_retry(*call)) {
+      call->interrupted_.store(true);
+      call->request_stop(true);
+    } else if (reason != exit_reason::out_of_scope) {
       const std::string text = "actor " + full_name() + " has ended: " + message;
-      call->abandon(restart && may_restart() ? failure_with<actor_unavailable_error>(text)
-                                             : failure_with<actor_died_error>(text));
+      call->abandon(restarts ? failure_with<actor_unavailable_error>(text)
+                             : failure_with<actor_died_error>(text));
       call->request_stop(true);
     }
     call->unpin();
   }
-  give_order(restart ? order_fail : order_kill);
+  if (!restarts) give_order(restart ? order_fail : order_kill);
 }
 
 /// Runs on the stage, with no runner at work and all orders given so far.

@@ -235,6 +235,13 @@ bool invocation::block_on(interruptible* blocker) noexcept {
   return !stopped_already;
 }
 
+void invocation::forget_stop() noexcept {
+  lock();
+  stop_.store(false, std::memory_order_release);
+  const std::unique_ptr<std::stop_source> old = std::move(stop_source_);
+  unlock();
+}
+
 void invocation::request_stop(bool recursive) noexcept {
   std::vector<invocation*> children;
   lock();

@@ -142,6 +142,8 @@ class TROUPE_API invocation : public object_state {
   bool cancel(bool force, bool recursive) override;
   /// Registers what blocks the executing thread, or null. False when a stop was requested already.
   bool block_on(interruptible* blocker) noexcept;
+  /// Takes a stop request back, for another attempt.
+  void forget_stop() noexcept;
   /// Its `timeout` has passed.
   void expire() noexcept;
 
@@ -278,6 +280,7 @@ class TROUPE_API actor_call : public invocation, public queue_node {
   std::atomic<std::uint64_t> retry_timer_{0};
   int life_ = 0;  ///< the actor's life in which it began
   std::uint8_t group_ = 0;
+  std::atomic<bool> interrupted_{false};  ///< its actor failed while it ran, and it has retries
   bool ready_ = false;  ///< its arguments are there; guarded by the actor's lock, as the next ones
   bool held_ = false;   ///< waits in its caller's lane
   bool aside_ = false;  ///< was put aside
