@@ -19,6 +19,7 @@ void actor_call::dispatch() noexcept { target_->dispatch(*this); }
 void actor_call::assist() noexcept {}
 
 bool actor_call::cancel(bool force, bool recursive) {
+  if (creates_) return false;  // `ready()` of a handle; `kill` is for actors
   if (force && !ready()) {
     throw std::invalid_argument("cancel: force is not for calls of actors ('" +
                                 std::string(name()) + "'); use kill on the actor");

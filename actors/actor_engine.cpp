@@ -79,6 +79,7 @@ actor_core_ptr actor_engine::create(const detail::class_info& info, detail::acto
 /// Registers the actor's name, if it has one, and adds it to the living. Requires the lock.
 void actor_engine::enlist(actor_core& actor) {
   const options& o = actor.given();
+  core::require_runtime("remote");  // under the lock that an abort takes: it sees this actor, or not
   if (!o.name.empty()) {
     const std::string in = actor.in_namespace();
     if (const auto holder = registry_.find(in, o.name)) {

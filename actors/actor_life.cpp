@@ -142,10 +142,10 @@ void actor_core::create() noexcept {
       }
     }
   }
-  orders_.fetch_and(~order_create);
   const bool restart = restarts_ > 0 && may_restart();
   order_end(restart ? exit_reason::failed : exit_reason::constructor_threw, std::move(message),
             restart);
+  orders_.fetch_and(~order_create);  // last: without an order, runners would run calls on nothing
 }
 
 void actor_core::fail_now() noexcept {

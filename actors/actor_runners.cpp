@@ -171,15 +171,17 @@ void actor_core::end_interrupted(actor_call& call, const std::string& why, bool 
 /// A method left by `this_actor::exit` or `fail`.
 void actor_core::unwound(actor_call& call) noexcept {
   const core::actor_unwind how = core::current_unwind;
+  // The order comes first: the last call of an actor without handles would end it for that reason.
   if (how.exits) {
+    order_end(exit_reason::exited, "it called this_actor::exit()", false);
     call.abandon(failure_with<actor_died_error>("actor " + full_name() +
                                                 " has ended: it called this_actor::exit()"));
     call.retire();
-    order_end(exit_reason::exited, "it called this_actor::exit()", false);
     return;
   }
-  end_interrupted(call, how.why, may_restart());
+  const bool restarts = may_restart();
   order_end(exit_reason::failed, how.why, true);
+  end_interrupted(call, how.why, restarts);
 }
 
 }  // namespace troupe::detail

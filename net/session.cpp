@@ -29,10 +29,11 @@ using clock = std::chrono::steady_clock;
 
 // Serialises init and shutdown. Ended runtimes stay: a thread of the user's that races with
 // shutdown may still read one, and code that outlives its deadline still uses its parts. Their
-// threads are gone, unless such code runs on them.
+// threads are gone, unless such code runs on them. Neither is destroyed with the program: it may
+// end by std::exit while tasks run, and must not wait for code that does not stop.
 std::mutex lifecycle_mutex;
-std::vector<std::unique_ptr<core::runtime>> ended_runtimes;  // guarded by lifecycle_mutex
-std::unique_ptr<core::runtime> current;                      // guarded by lifecycle_mutex
+auto& ended_runtimes = *new std::vector<std::unique_ptr<core::runtime>>;  // guarded by lifecycle_mutex
+auto& current = *new std::unique_ptr<core::runtime>;                      // guarded by lifecycle_mutex
 
 actors::actor_engine& actors_of(core::runtime& runtime) {
   return static_cast<actors::actor_engine&>(*runtime.actors);

@@ -1,4 +1,5 @@
 // Calls of an actor's methods: what can be called, in what order, with what results.
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <stdexcept>

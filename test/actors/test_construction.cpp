@@ -42,6 +42,15 @@ struct refusing {
   int work() { return 1; }
 };
 
+struct slow_start {
+  slow_start(signal entered, signal go, signal over) : ended(std::move(over)) {
+    entered.raise();
+    go.wait();
+  }
+  int work() { return 1; }
+  at_end ended;
+};
+
 struct borrower {
   explicit borrower(object_ref<int> r) : ref(std::move(r)) {}
   bool ready() const { return ref.ready(); }
@@ -162,6 +171,21 @@ TEST_CASE("a constructor's arguments go with it, and those of one that never ran
     CHECK_THROWS_AS(fetch(pending.remote<&held::read>()), actor_died_error);
   }
   CHECK(tracked::alive() == 0);
+}
+
+TEST_CASE("what ready() gives cannot be cancelled") {
+  const auto session = start();
+  const signal entered;
+  const signal go;
+  const signal ended;
+  {
+    const auto s = remote<slow_start>(entered, go, ended);
+    REQUIRE(entered.wait());
+    CHECK_FALSE(troupe::cancel(s.ready()));
+    go.raise();
+    CHECK(fetch(s.remote<&slow_start::work>()) == 1);
+  }
+  CHECK(ended.wait());
 }
 
 TEST_CASE("an actor that asks for more than there is cannot be started") {

@@ -38,6 +38,11 @@ struct worker {
     release.wait();
     return 1;
   }
+  int deaf(signal entered, signal release) {
+    entered.raise();
+    release.wait();
+    return 1;
+  }
   async<int> suspend(object_ref<int> ref, signal entered, at_end) {
     entered.raise();
     co_return co_await ref;
@@ -115,6 +120,27 @@ TEST_CASE("what is queued behind a killed call fails, and so does the call, at o
   CHECK(stopped.wait());
   release.raise();
   for (const auto& call : queued) CHECK_THROWS_AS(fetch(call), actor_died_error);
+}
+
+TEST_CASE("what is queued fails at once, though the running method is deaf") {
+  const auto session = start();
+  const signal entered;
+  const signal release;
+  const auto w = remote<worker>();
+  const promise<int> never;
+  const auto suspended = w.remote<&worker::suspend>(never.ref(), entered, at_end(signal()));
+  const auto running = w.remote<&worker::deaf>(entered, release);
+  const auto queued = w.remote<&worker::work>();
+  const auto held = w.remote<&worker::wait_for>(never.ref(), promise<signal>().ref());
+  const auto behind = w.remote<&worker::work>();
+  REQUIRE(entered.wait(2));
+  troupe::kill(w);
+  const auto late = w.remote<&worker::work>();
+  for (const auto& call : {running, queued, held, behind, late, suspended}) {
+    CHECK_THROWS_AS(fetch(call), actor_died_error);
+  }
+  release.raise();
+  CHECK(all_gone());
 }
 
 TEST_CASE("a killed method that waits in troupe is woken") {
@@ -232,67 +258,4 @@ TEST_CASE("an actor that exits in its constructor is dead") {
   CHECK_THROWS_AS(fetch(l.remote<&leaves_at_birth::work>()), actor_died_error);
   CHECK_THROWS_AS(fetch(l.ready()), actor_died_error);
   CHECK(all_gone());
-}
-
-TEST_CASE("each call ends, with its result or with the death, when kill races with callers") {
-  const auto session = start();
-  for (int round = 0; round < 100; ++round) {
-    const signal ended;
-    const auto w = remote<worker>(ended);
-    std::vector<std::vector<object_ref<int>>> calls(4);
-    {
-      std::vector<std::jthread> threads;
-      for (int t = 0; t < 4; ++t) {
-        threads.emplace_back([&w, &mine = calls[t]] {
-          for (int i = 0; i < 100; ++i) mine.push_back(w.remote<&worker::work>());
-        });
-      }
-      threads.emplace_back([&w] { troupe::kill(w); });
-      threads.emplace_back([&w] { troupe::kill(w); });
-    }
-    bool sound = true;
-    for (const auto& mine : calls) {
-      int last = 0;
-      bool dead = false;
-      for (const auto& call : mine) {
-        try {
-          const int n = fetch(call);
-          sound &= n > last && !dead;  // nothing runs behind what died
-          last = n;
-        } catch (const actor_died_error&) {
-          dead = true;
-        }
-      }
-    }
-    REQUIRE(sound);
-    REQUIRE(ended.wait());
-    REQUIRE(ended.count() == 1);
-  }
-  CHECK(all_gone());
-}
-
-TEST_CASE("kill that races with the end of scope, the constructor and refs ends each actor once") {
-  const auto session = start();
-  const signal ended;
-  constexpr int rounds = 300;
-  for (int round = 0; round < rounds; ++round) {
-    auto a = remote<worker>(ended);
-    const promise<int> number;
-    auto b = remote<from_number>(number.ref());
-    auto read = b.remote<&from_number::read>();
-    {
-      std::jthread first([a] { troupe::kill(a); });
-      std::jthread second([&] { number.set(1); });
-      std::jthread third([b] { troupe::kill(b); });
-      a = {};
-    }
-    try {
-      const int value = fetch(read);
-      CHECK(value == 1);
-    } catch (const actor_died_error&) {
-      CHECK(eventually([&] { return !b.alive(); }));
-    }
-  }
-  CHECK(all_gone());
-  CHECK(ended.count() <= rounds);
 }

@@ -1,4 +1,4 @@
-// Monitors and links: who learns of an actor's end, and whom it takes along.
+// Monitors: who learns of an actor's end.
 #include <atomic>
 #include <stdexcept>
 #include <string>
@@ -73,13 +73,6 @@ struct watcher {
   std::string last;
 };
 
-struct linker {
-  void tie(actor_handle<mortal> other) {
-    troupe::link(troupe::this_actor::handle<linker>(), other);
-  }
-  int work() { return 1; }
-};
-
 template <class T>
 bool dies(const actor_handle<T>& actor) {
   return eventually([&] { return !actor.alive(); });
@@ -120,6 +113,24 @@ TEST_CASE("each way to end has its reason") {
   CHECK(unborn.wait().reason == exit_reason::constructor_threw);
   CHECK(troupe::is_abnormal(exit_reason::killed));
   CHECK_FALSE(troupe::is_abnormal(exit_reason::exited));
+}
+
+TEST_CASE("an actor without handles that exits or fails in its last call ends of that") {
+  const auto session = start();
+  for (int round = 0; round < 50; ++round) {
+    const report left;
+    const report failed;
+    {
+      const auto a = remote<mortal>();
+      const auto b = remote<mortal>();
+      troupe::on_exit(a, left.watcher());
+      troupe::on_exit(b, failed.watcher());
+      a.remote<&mortal::leave>();
+      b.remote<&mortal::fail>();
+    }
+    REQUIRE(left.wait().reason == exit_reason::exited);
+    REQUIRE(failed.wait().reason == exit_reason::failed);
+  }
 }
 
 TEST_CASE("a monitor set after the death fires at once") {
@@ -227,107 +238,4 @@ TEST_CASE("monitors that race with the death fire exactly once each") {
     for (const auto& r : all) REQUIRE(r.wait().reason == exit_reason::killed);
     for (const auto& r : all) REQUIRE(r.count() == 1);
   }
-}
-
-TEST_CASE("an abnormal end takes linked actors along, in both directions") {
-  const auto session = start();
-  const auto a = remote<mortal>();
-  const auto b = remote<mortal>();
-  const report r;
-  troupe::on_exit(b, r.watcher());
-  troupe::link(a, b);
-  a.remote<&mortal::fail>();
-  const exit_info end = r.wait();
-  CHECK(end.reason == exit_reason::linked);
-  CHECK_THAT(end.message, contains("tired"));
-  CHECK_THROWS_AS(fetch(b.remote<&mortal::work>()), actor_died_error);
-  const auto c = remote<mortal>();
-  const auto d = remote<mortal>();
-  troupe::link(c, d);
-  troupe::kill(d);
-  CHECK(dies(c));
-}
-
-TEST_CASE("a normal end leaves linked actors alone") {
-  const auto session = start();
-  const auto a = remote<mortal>();
-  const auto b = remote<mortal>();
-  troupe::link(a, b);
-  a.remote<&mortal::leave>();
-  CHECK(dies(a));
-  {
-    const auto scoped = remote<mortal>();
-    troupe::link(scoped, b);
-  }
-  CHECK(eventually([] { return troupe::stats().live_actors == 1; }));
-  CHECK(fetch(b.remote<&mortal::work>()) == 1);
-}
-
-TEST_CASE("unlinked actors, and one linked to itself, end alone") {
-  const auto session = start();
-  const auto a = remote<mortal>();
-  const auto b = remote<mortal>();
-  troupe::link(a, b);
-  troupe::link(a, b);
-  troupe::unlink(b, a);
-  troupe::link(a, a);
-  troupe::kill(a);
-  CHECK(dies(a));
-  CHECK(fetch(b.remote<&mortal::work>()) == 1);
-}
-
-TEST_CASE("a link to an actor that died abnormally ends the other at once") {
-  const auto session = start();
-  const auto a = remote<mortal>();
-  troupe::kill(a);
-  CHECK(dies(a));
-  const auto b = remote<mortal>();
-  troupe::link(b, a);
-  CHECK(dies(b));
-  const auto c = remote<mortal>();
-  troupe::link(a, c);
-  CHECK(dies(c));
-}
-
-TEST_CASE("a chain of a hundred links falls from either end, and from the middle") {
-  const auto session = start();
-  for (const std::size_t at : {std::size_t{0}, std::size_t{50}, std::size_t{99}}) {
-    std::vector<actor_handle<mortal>> chain;
-    for (int i = 0; i < 100; ++i) {
-      chain.push_back(remote<mortal>());
-      if (i > 0) troupe::link(chain[i - 1], chain[i]);
-    }
-    troupe::kill(chain[at]);
-    for (const auto& one : chain) REQUIRE(dies(one));
-  }
-  CHECK(eventually([] { return troupe::stats().live_actors == 0; }));
-}
-
-TEST_CASE("an actor that links itself dies with the other, by any race") {
-  const auto session = start();
-  for (int round = 0; round < 100; ++round) {
-    const auto l = remote<linker>();
-    const auto m = remote<mortal>();
-    {
-      std::jthread killer([&] { troupe::kill(m); });
-      l.remote<&linker::tie>(m);
-    }
-    REQUIRE(dies(l));
-  }
-}
-
-TEST_CASE("linked actors that are killed at once from many sides end once") {
-  const auto session = start();
-  for (int round = 0; round < 50; ++round) {
-    std::vector<actor_handle<mortal>> ring;
-    for (int i = 0; i < 8; ++i) ring.push_back(remote<mortal>());
-    for (int i = 0; i < 8; ++i) troupe::link(ring[i], ring[(i + 1) % 8]);
-    {
-      std::jthread first([&] { troupe::kill(ring[0]); });
-      std::jthread second([&] { troupe::kill(ring[4]); });
-      troupe::unlink(ring[2], ring[3]);
-    }
-    for (const auto& one : ring) REQUIRE(dies(one));
-  }
-  CHECK(eventually([] { return troupe::stats().live_actors == 0; }));
 }

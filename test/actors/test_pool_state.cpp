@@ -170,7 +170,7 @@ TEST_CASE("the work of a member that died is sent to another one, before what wa
   REQUIRE(pool.sent[0].member == other.member);
 }
 
-TEST_CASE("a member that restarts by itself stays in the pool") {
+TEST_CASE("a member that restarts by itself is kept by the pool") {
   bench pool({}, 1);
   pool.submit();
   const batch lost = pool.sent[0];

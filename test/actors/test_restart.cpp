@@ -1,4 +1,5 @@
 // What a failure does to an actor: restarts, and the calls that it interrupted.
+#include <algorithm>
 #include <atomic>
 #include <set>
 #include <stdexcept>
@@ -48,14 +49,6 @@ struct fragile {
   async<int> suspend_again(object_ref<int> ref, signal entered) {
     entered.raise();
     co_return co_await ref;
-  }
-  int refuse_first(int times) {
-    if (tries++ < times) throw std::out_of_range("not yet");
-    return tries;
-  }
-  int refuse(std::string what) {
-    ++tries;
-    throw std::domain_error(what);
   }
   void note(int n) { seen.push_back(n); }
   int note_or_fail(int n) {
@@ -265,32 +258,6 @@ TEST_CASE("suspended methods end with the life in which they began; with retries
   REQUIRE(entered.wait(3));
   gate.set(4);
   CHECK(fetch(kept) == 4);
-}
-
-TEST_CASE("retry_exceptions runs a method again that threw, so often as it has retries") {
-  const auto session = start();
-  const auto f = remote<fragile>();
-  tries = 0;
-  const auto all = f.with({.retry_exceptions = true, .max_task_retries = 3});
-  CHECK(fetch(all.remote<&fragile::refuse_first>(2)) == 3);
-  tries = 0;
-  CHECK_THROWS_AS(fetch(all.remote<&fragile::refuse>("no")), std::domain_error);
-  CHECK(tries == 4);
-  tries = 0;
-  const auto others =
-      f.with({.retry_exceptions = troupe::exceptions<std::out_of_range>, .max_task_retries = 3});
-  CHECK_THROWS_AS(fetch(others.remote<&fragile::refuse>("no")), std::domain_error);
-  CHECK(tries == 1);
-  CHECK(f.alive());
-}
-
-TEST_CASE("a retried method's argument is not moved away by the first attempt") {
-  const auto session = start();
-  const auto f = remote<fragile>();
-  const std::string text(100, 'x');
-  const auto call =
-      f.with({.retry_exceptions = true, .max_task_retries = 2}).remote<&fragile::refuse>(text);
-  CHECK_THAT(message_of<std::domain_error>([&] { fetch(call); }), contains(text));
 }
 
 TEST_CASE("under kills that allow restarts, many callers' calls end once each") {
