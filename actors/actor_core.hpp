@@ -128,6 +128,7 @@ class actor_core final : public core::job {
   void activate(actors::call_group& group) noexcept;
   void activate_all() noexcept;
   bool has_work(const actors::call_group& group) const noexcept;
+  bool has_call_again(const actors::call_group& group) const noexcept;
   actor_call* pop(actors::call_group& group) noexcept;
   resume_result run_group(actors::call_group& group, actors::running_call& running,
                           std::size_t max_throughput) noexcept;

@@ -59,7 +59,8 @@ void actor_core::order_end(exit_reason reason, std::string message, bool restart
   {
     const std::lock_guard guard(lock_);
     auto& more = extras();
-    if (!more.ordered || (more.ordered_restart && !restart)) {
+    if (!more.ordered ||
+        (more.ordered_restart && !restart && reason != exit_reason::out_of_scope)) {
       more.ordered = true;
       more.ordered_restart = restart;
       more.ordered_reason = reason;

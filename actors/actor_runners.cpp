@@ -1,4 +1,5 @@
 // How an actor's calls are run: who gets a turn, what comes next, when a runner leaves.
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -42,17 +43,28 @@ void actor_core::activate_all() noexcept {
 }
 
 bool actor_core::has_work(const call_group& group) const noexcept {
-  return !group.resumed.empty() || (group.index == 0 && has_again_.load()) ||
+  return !group.resumed.empty() || has_call_again(group) ||
          (!group.fresh.empty() && suspended_.load() < max_suspended_);
 }
 
+/// Whether a call of this group is to be run again.
+bool actor_core::has_call_again(const call_group& group) const noexcept {
+  if (!has_again_.load()) return false;
+  const std::lock_guard guard(lock_);
+  return std::any_of(extras_->again.begin(), extras_->again.end(),
+                     [&](const actor_call* call) { return call->group_ == group.index; });
+}
+
 actor_call* actor_core::pop(call_group& group) noexcept {
-  if (group.index == 0 && has_again_.load()) {
+  if (has_again_.load()) {
     const std::lock_guard guard(lock_);
     auto& again = extras_->again;
-    if (!again.empty()) {
-      actor_call* const call = again.front();
-      again.pop_front();
+    const auto at = std::find_if(again.begin(), again.end(), [&](const actor_call* call) {
+      return call->group_ == group.index;
+    });
+    if (at != again.end()) {
+      actor_call* const call = *at;
+      again.erase(at);
       has_again_.store(!again.empty());
       return call;
     }

@@ -29,11 +29,6 @@ void spin_until_stopped(const signal& began, const signal& ended) {
   while (!troupe::this_task::stop_requested()) std::this_thread::yield();
 }
 
-void hold(const signal& began, const signal& go) {
-  began.raise();
-  go.wait();
-}
-
 /// Suspends for ever, on a ref that the runtime knows nothing of.
 async<int> suspend(object_ref<int> never, signal began, at_end) {
   began.raise();
@@ -199,93 +194,6 @@ TEST_CASE("shutdown wakes the user's threads that wait") {
     session.shutdown();
   }
   CHECK(said.find("cancelled") != std::string::npos);
-}
-
-TEST_CASE("a drain runs all tasks to their end, those that tasks start included") {
-  std::vector<object_ref<int>> refs;
-  object_ref<object_ref<int>> nested;
-  {
-    auto session = start();
-    for (int i = 0; i < 1000; ++i) refs.push_back(remote<add>(i, 1));
-    nested = remote<[] { return remote<[] { return troupe::get(remote<add>(40, 2)); }>(); }>();
-    session.shutdown({.drain = true, .timeout = patience});
-  }
-  for (int i = 0; i < 1000; ++i) CHECK(troupe::get(refs[i]) == i + 1);
-  CHECK(troupe::get(troupe::get(nested)) == 42);
-}
-
-TEST_CASE("a drain waits for suspended coroutines and retries") {
-  const signal go;
-  auto session = start();
-  constexpr auto timed = []() -> async<int> {
-    co_await troupe::after(2ms);
-    co_return 1;
-  };
-  constexpr auto flaky = [] {
-    if (troupe::this_task::attempt() < 3) throw std::runtime_error("again");
-    return 2;
-  };
-  const auto a = remote<timed>();
-  const auto b = with({.retry_exceptions = true, .retry_delay = 1ms}).remote<flaky>();
-  session.shutdown({.drain = true, .timeout = patience});
-  CHECK(troupe::get(a) == 1);
-  CHECK(troupe::get(b) == 2);
-}
-
-TEST_CASE("a drain that takes too long becomes an abort") {
-  const promise<int> never;
-  auto session = start();
-  const auto stuck = remote<add>(never.ref(), 1);
-  const auto done = remote<add>(1, 1);
-  fetch(done);
-  session.shutdown({.drain = true, .timeout = 5ms});
-  check_cancelled(stuck);
-  CHECK(troupe::get(done) == 2);
-}
-
-TEST_CASE("code that does not stop is left behind at the deadline and the next runtime works") {
-  const signal began;
-  const signal go;
-  const signal over;
-  constexpr auto body = [](const signal& started, const signal& until, const signal& ended) {
-    const at_end guard(ended);
-    hold(started, until);
-    try {
-      troupe::sleep_for(1h);
-    } catch (const task_cancelled_error&) {
-    }
-  };
-  auto session = start();
-  const auto stubborn = remote<body>(began, go, over);
-  REQUIRE(began.wait());
-  session.shutdown({.timeout = 5ms});
-  CHECK_FALSE(troupe::is_initialized());
-  check_cancelled(stubborn);
-  session = start();
-  CHECK(fetch(remote<add>(1, 2)) == 3);
-  go.raise();
-  CHECK(over.wait());
-  CHECK(fetch(remote<add>(2, 2)) == 4);
-}
-
-TEST_CASE("code that was left behind finds no runtime for further calls") {
-  const signal began;
-  const signal go;
-  const signal refused;
-  constexpr auto body = [](const signal& started, const signal& until, const signal& thrown) {
-    hold(started, until);
-    try {
-      troupe::get(remote<add>(1, 2));
-    } catch (const troupe::connection_error&) {
-      thrown.raise();
-    }
-  };
-  auto session = start();
-  const auto stubborn = remote<body>(began, go, refused);
-  REQUIRE(began.wait());
-  session.shutdown({.timeout = 5ms});
-  go.raise();
-  CHECK(refused.wait());
 }
 
 TEST_CASE("a task that starts others while it is shut down ends with all of them") {
