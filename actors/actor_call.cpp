@@ -16,6 +16,21 @@ actor_call::~actor_call() = default;
 
 void actor_call::dispatch() noexcept { target_->dispatch(*this); }
 
+void actor_call::go_on() noexcept {
+  actor_core* const target = hold_target();
+  if (target == nullptr) return;
+  target->go_on(*this);
+  target->release_reference();
+}
+
+actor_core* actor_call::hold_target() noexcept {
+  lock();
+  actor_core* const target = ended_ ? nullptr : target_;
+  if (target != nullptr) target->add_reference();
+  unlock();
+  return target;
+}
+
 void actor_call::assist() noexcept {}
 
 bool actor_call::cancel(bool force, bool recursive) {
@@ -64,19 +79,26 @@ bool actor_call::retry(const failure_ptr& why) noexcept {
   retry_timer_.store(target_->engine().runtime().the_timers->call_after(
       *wait, [self = core::pinned<actor_call>(*this)] {
         self->retry_timer_.store(0);
-        self->dispatch();
+        self->go_on();
       }));
   return true;
 }
 
 void actor_call::stopped(bool) noexcept {
   const std::uint64_t timer = retry_timer_.exchange(0);
-  if (timer != 0 && target_->engine().runtime().the_timers->cancel(timer)) dispatch();
+  if (timer == 0) return;
+  actor_core* const target = hold_target();
+  if (target == nullptr) return;
+  if (target->engine().runtime().the_timers->cancel(timer)) target->go_on(*this);
+  target->release_reference();
 }
 
 void actor_call::ended() noexcept {
   if (creates_) return;
   if (deadline_timer_ != 0) target_->engine().runtime().the_timers->cancel(deadline_timer_);
+  lock();
+  ended_ = true;
+  unlock();
   target_->call_ended();
 }
 

@@ -170,7 +170,7 @@ void actor_core::submit(actor_call& call, options_ptr call_options) {
   call.group_ = group;
   call.target_ = this;
   call.set_options(std::move(call_options));
-  if (life() == phase::dead) {  // perhaps with its runtime: nobody would come for the call
+  if (life() == phase::dead || ending_.load()) {  // perhaps with its runtime: nobody would come for the call
     call.abandon(death_failure());
     call.retire();
     return;
@@ -243,14 +243,6 @@ void actor_core::dispatch(actor_call& call) noexcept {
     open_gate();
     return;
   }
-  if (call.state() == invocation::run_state::suspended) {
-    if (!take_up(call)) return;
-    call_group& group = group_of(call);
-    call.set_state(invocation::run_state::queued);
-    (call.begun() ? group.resumed : group.fresh).push(call);
-    activate(group);
-    return;
-  }
   {
     const std::lock_guard guard(lock_);
     if (call.held_) {
@@ -260,6 +252,14 @@ void actor_core::dispatch(actor_call& call) noexcept {
     }
   }
   enqueue(call);
+}
+
+void actor_core::go_on(actor_call& call) noexcept {
+  if (!take_up(call)) return;
+  call_group& group = group_of(call);
+  call.set_state(invocation::run_state::queued);
+  (call.begun() ? group.resumed : group.fresh).push(call);
+  activate(group);
 }
 
 void actor_core::call_ended() noexcept {

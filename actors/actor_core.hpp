@@ -33,7 +33,7 @@ struct exit_watch;
 struct call_group {
   mailbox fresh;              ///< calls that have not begun
   mailbox resumed;            ///< coroutines that go on
-  core::spin_lock consumers;  ///< taken to pop when `limit` is above 1
+  core::spin_lock consumers;  ///< taken to pop, but by the one runner of a serial actor
   int limit = 1;
   std::atomic<int> active{0};  ///< runners that are scheduled or run
   std::uint8_t index = 0;
@@ -73,6 +73,7 @@ class actor_core final : public core::job {
   // -- calls --------------------------------------------------------------------------------------
   void submit(actor_call& call, options_ptr options);
   void dispatch(actor_call& call) noexcept;
+  void go_on(actor_call& call) noexcept;
   void call_ended() noexcept;
   void put_aside(actor_call& call) noexcept;
   bool take_up(actor_call& call) noexcept;
@@ -128,6 +129,10 @@ class actor_core final : public core::job {
   void activate(actors::call_group& group) noexcept;
   void activate_all() noexcept;
   bool has_work(const actors::call_group& group) const noexcept;
+  /// Whether the group is popped by the actor itself as its one runner.
+  bool has_one_consumer(const actors::call_group& group) const noexcept {
+    return &group == &main_ && group.limit == 1;
+  }
   bool has_call_again(const actors::call_group& group) const noexcept;
   actor_call* pop(actors::call_group& group) noexcept;
   resume_result run_group(actors::call_group& group, actors::running_call& running,
@@ -171,6 +176,7 @@ class actor_core final : public core::job {
   std::atomic<phase> phase_{phase::pending};
   std::atomic<bool> constructed_{false};  ///< the instance exists
   std::atomic<bool> carrying_out_{false};
+  std::atomic<bool> ending_{false};        ///< ordered to end for good, when its code has left
   std::atomic<std::uint8_t> gate_{1};      ///< conditions of the creation that are not met
   std::atomic<bool> lanes_in_use_{false};  ///< exact for the caller whose lane it is
   std::atomic<bool> has_again_{false};
@@ -235,7 +241,7 @@ struct actor_extras {
   bool ordered = false;
   std::optional<exit_info> end;  // once dead
   std::unique_ptr<resource_gate> resources;
-  std::vector<running_call*> running;  // those of group runners
+  running_call* running = nullptr;  // those of group runners, linked
 };
 
 }  // namespace troupe::actors

@@ -42,6 +42,16 @@ using actors::call_group;
 using actors::failure_with;
 using actors::running_call;
 
+namespace {
+
+/// No runner is at work, but whoever gives an order may look for calls to end.
+actor_call* pop_locked(call_group& group, actors::mailbox& from) noexcept {
+  const std::lock_guard guard(group.consumers);
+  return from.pop();
+}
+
+}  // namespace
+
 // -- orders ---------------------------------------------------------------------------------------
 
 void actor_core::give_order(std::uint32_t order) noexcept {
@@ -51,10 +61,25 @@ void actor_core::give_order(std::uint32_t order) noexcept {
 
 void actor_core::order_end(exit_reason reason, std::string message, bool restart) noexcept {
   if (life() == phase::dead) return;
+  const bool restarts = restart && may_restart();
+  const bool fails_calls = !restarts && reason != exit_reason::out_of_scope;
+  const std::string text = "actor " + full_name() + " has ended: " + message;
   std::vector<actor_call*> found;
+  std::vector<actor_call*> queued;  // popped: nobody else ends them
   const auto keep = [&](actor_call& call) {
     call.pin();
     found.push_back(&call);
+  };
+  // Only where no runner can pop. A coroutine that was woken fails at once, too, but its frame is
+  // the runner's to destroy.
+  const auto take_queued = [&](call_group& group) {
+    while (actor_call* call = group.fresh.pop()) queued.push_back(call);
+    std::vector<actor_call*> woken;
+    while (actor_call* call = group.resumed.pop()) woken.push_back(call);
+    for (actor_call* call : woken) {
+      keep(*call);
+      group.resumed.push(*call);
+    }
   };
   {
     const std::lock_guard guard(lock_);
@@ -66,25 +91,48 @@ void actor_core::order_end(exit_reason reason, std::string message, bool restart
       more.ordered_reason = reason;
       more.ordered_message = message;
     }
-    running_.look(keep);
-    for (running_call* running : more.running) running->look(keep);
+    if (fails_calls) ending_.store(true);
+    // Before the look at what runs: a runner shows its call, then looks for orders. So an
+    // interrupted call runs again in the next life, not in this one.
+    orders_.fetch_or(restart ? order_fail : order_kill);
+    running_.look([&](actor_call& call) {
+      keep(call);
+      // Its runner cannot pop while its call is looked at.
+      if (fails_calls && has_one_consumer(main_)) take_queued(main_);
+    });
+    for (running_call* one = more.running; one != nullptr; one = one->next) one->look(keep);
+    if (fails_calls) {
+      for (actor_call* call = aside_; call != nullptr; call = call->next_) keep(*call);
+      for (const auto& lane : more.lanes) {
+        for (actor_call* call : lane.calls) keep(*call);
+      }
+    }
   }
-  const bool restarts = restart && may_restart();
-  // Ordered first, so that an interrupted call runs again in the next life, not in this one.
-  if (restarts) give_order(order_fail);
+  if (fails_calls) {
+    const auto take_shared = [&](call_group& group) {
+      if (has_one_consumer(group)) return;
+      const std::lock_guard guard(group.consumers);
+      take_queued(group);
+    };
+    take_shared(main_);
+    for (const auto& group : extras().groups) take_shared(*group);
+  }
   for (actor_call* call : found) {
     if (restarts && may_retry(*call)) {
       call->interrupted_.store(true);
       call->request_stop(true);
     } else if (reason != exit_reason::out_of_scope) {
-      const std::string text = "actor " + full_name() + " has ended: " + message;
       call->abandon(restarts ? failure_with<actor_unavailable_error>(text)
                              : failure_with<actor_died_error>(text));
       call->request_stop(true);
     }
     call->unpin();
   }
-  if (!restarts) give_order(restart ? order_fail : order_kill);
+  for (actor_call* call : queued) {
+    call->abandon(failure_with<actor_died_error>(text));
+    call->retire();
+  }
+  activate(main_);  // if none is there to see the order
 }
 
 /// Runs on the stage, with no runner at work and all orders given so far.
@@ -195,8 +243,17 @@ void actor_core::end_suspended(const std::string& why, bool restarts) noexcept {
     if (call == nullptr) break;
     if (take_up(*call)) end(*call);
   }
+  std::vector<actor_call*> begun;  // an order came before they went on
+  {
+    const std::lock_guard guard(lock_);
+    std::erase_if(extras().again, [&](actor_call* call) {
+      if (call->begun()) begun.push_back(call);
+      return call->begun();
+    });
+  }
+  for (actor_call* call : begun) end(*call);
   const auto drain = [&](call_group& group) {
-    while (actor_call* call = group.resumed.pop()) end(*call);
+    while (actor_call* call = pop_locked(group, group.resumed)) end(*call);
   };
   drain(main_);
   for (const auto& group : extras().groups) drain(*group);
@@ -204,7 +261,9 @@ void actor_core::end_suspended(const std::string& why, bool restarts) noexcept {
 
 failure_ptr actor_core::death_failure() const {
   const std::lock_guard guard(lock_);
-  const std::string why = extras_ && extras_->end ? extras_->end->message : "it is being ended";
+  const std::string why = extras_ && extras_->end ? extras_->end->message
+                          : ending_.load()        ? extras_->ordered_message
+                                                  : "it is being ended";
   return failure_with<actor_died_error>("actor " + full_name() + " has ended: " + why);
 }
 
@@ -223,7 +282,7 @@ void actor_core::fail_queued(const failure_ptr& why) noexcept {
   }
   for (actor_call* call : again) end(*call);
   const auto drain = [&](call_group& group) {
-    while (actor_call* call = group.fresh.pop()) end(*call);
+    while (actor_call* call = pop_locked(group, group.fresh)) end(*call);
   };
   drain(main_);
   for (const auto& group : extras().groups) drain(*group);

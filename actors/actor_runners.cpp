@@ -24,7 +24,7 @@ void actor_core::activate(call_group& group) noexcept {
     if (!group.active.compare_exchange_weak(seen, seen + 1)) continue;
     runners_.fetch_add(1);
     core::job* runner = this;
-    if (&group == &main_ && group.limit == 1) {
+    if (has_one_consumer(group)) {
       add_reference();
     } else {
       runner = new actors::group_runner(*this, group);
@@ -76,7 +76,7 @@ actor_call* actor_core::pop(call_group& group) noexcept {
     }
     return call;
   };
-  if (group.limit == 1) return take();
+  if (has_one_consumer(group)) return take();
   const std::lock_guard guard(group.consumers);
   return take();
 }
@@ -138,8 +138,13 @@ void actor_core::run_call(actor_call& call, running_call& running) noexcept {
     end_interrupted(call, "the actor failed and restarted", true);
     return;
   }
-  call.life_ = restarts_;
   running.begin(&call);
+  if (orders_.load() != 0) {  // whoever gave it may have looked before the call was shown
+    running.end(&call);
+    run_again(call);
+    return;
+  }
+  call.life_ = restarts_;
   core::execution inner{.call = &call, .actor = this};
   invocation::outcome outcome;
   {

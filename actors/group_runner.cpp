@@ -1,6 +1,5 @@
 #include "actors/group_runner.hpp"
 
-#include <algorithm>
 #include <mutex>
 
 namespace troupe::actors {
@@ -13,7 +12,9 @@ group_runner::group_runner(detail::actor_core& actor, call_group& group)
 group_runner::~group_runner() {
   if (listed_) {
     const std::lock_guard guard(actor_.lock_);
-    std::erase(actor_.extras().running, &running_);
+    (running_.previous != nullptr ? running_.previous->next : actor_.extras().running) =
+        running_.next;
+    if (running_.next != nullptr) running_.next->previous = running_.previous;
   }
   actor_.release_reference();
 }
@@ -21,7 +22,10 @@ group_runner::~group_runner() {
 core::job::resume_result group_runner::resume(caf::execution_unit*, std::size_t max_throughput) {
   if (!listed_) {  // not when it is made: that may be under the actor's lock
     const std::lock_guard guard(actor_.lock_);
-    actor_.extras().running.push_back(&running_);
+    running_call*& first = actor_.extras().running;
+    running_.next = first;
+    if (first != nullptr) first->previous = &running_;
+    first = &running_;
     listed_ = true;
   }
   return actor_.run_group(group_, running_, max_throughput);

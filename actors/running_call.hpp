@@ -11,7 +11,8 @@ namespace troupe::actors {
 /// Written by its runner; `look` is thread-safe.
 class running_call {
  public:
-  void begin(detail::actor_call* call) noexcept { call_.store(call, std::memory_order_release); }
+  /// Sequentially consistent: the runner looks for orders next.
+  void begin(detail::actor_call* call) noexcept { call_.store(call); }
 
   /// Waits while somebody looks at the call.
   void end(detail::actor_call* call) noexcept {
@@ -25,7 +26,7 @@ class running_call {
   /// Calls `f` with the call, which does not end meanwhile.
   template <class F>
   void look(F&& f) noexcept {
-    detail::actor_call* const call = call_.exchange(nullptr, std::memory_order_acq_rel);
+    detail::actor_call* const call = call_.exchange(nullptr);
     if (call == nullptr) return;
     f(*call);
     call_.store(call, std::memory_order_release);
@@ -33,6 +34,10 @@ class running_call {
 
   /// The one of the runner whose turn it is on this thread.
   static inline thread_local running_call* current = nullptr;
+
+  // In the list of an actor's runners; guarded by the actor's lock.
+  running_call* next = nullptr;
+  running_call* previous = nullptr;
 
  private:
   std::atomic<detail::actor_call*> call_{nullptr};

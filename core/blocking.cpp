@@ -1,6 +1,5 @@
 #include "core/blocking.hpp"
 
-#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -15,7 +14,7 @@ namespace {
 
 struct parker_pool {
   std::mutex mutex;
-  std::vector<std::unique_ptr<parker>> free;
+  std::vector<parker*> free;
 };
 
 parker_pool& parkers() {
@@ -23,31 +22,28 @@ parker_pool& parkers() {
   return *pool;
 }
 
-struct parker_of_thread {
-  std::unique_ptr<parker> own;
-
-  parker_of_thread() {
-    parker_pool& pool = parkers();
-    const std::lock_guard guard(pool.mutex);
-    if (pool.free.empty()) {
-      own = std::make_unique<parker>();
-    } else {
-      own = std::move(pool.free.back());
-      pool.free.pop_back();
-    }
-  }
-  ~parker_of_thread() {
-    parker_pool& pool = parkers();
-    const std::lock_guard guard(pool.mutex);
-    pool.free.push_back(std::move(own));
-  }
-};
-
 }  // namespace
 
+pooled_parker::pooled_parker() {
+  parker_pool& pool = parkers();
+  const std::lock_guard guard(pool.mutex);
+  if (pool.free.empty()) {
+    own_ = new parker;
+  } else {
+    own_ = pool.free.back();
+    pool.free.pop_back();
+  }
+}
+
+pooled_parker::~pooled_parker() {
+  parker_pool& pool = parkers();
+  const std::lock_guard guard(pool.mutex);
+  pool.free.push_back(own_);
+}
+
 parker& this_thread_parker() noexcept {
-  thread_local parker_of_thread holder;
-  return *holder.own;
+  thread_local pooled_parker own;
+  return *own;
 }
 
 // -- off_stage ------------------------------------------------------------------------------------

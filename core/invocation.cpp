@@ -180,7 +180,7 @@ void invocation::cut_arguments() noexcept {
 // -- suspension -----------------------------------------------------------------------------------
 
 void invocation::wake() noexcept {
-  if (wake_.exchange(woken, std::memory_order_acq_rel) == parked) dispatch();
+  if (wake_.exchange(woken, std::memory_order_acq_rel) == parked) go_on();
 }
 
 // -- parents and children -------------------------------------------------------------------------

@@ -69,8 +69,22 @@ class parker {
 
 static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t));
 
-/// The parker of the calling thread. Its memory is never freed (later threads use it again),
-/// because a waker may still touch it when the thread that it woke has ended.
+/// Owns a parker whose memory is never freed, but used again: a waker may still touch it when the
+/// thread that it woke has ended. So whoever parks must expect to be woken for nothing.
+class pooled_parker {
+ public:
+  pooled_parker();
+  ~pooled_parker();
+  pooled_parker(const pooled_parker&) = delete;
+  pooled_parker& operator=(const pooled_parker&) = delete;
+  parker& operator*() const noexcept { return *own_; }
+  parker* operator->() const noexcept { return own_; }
+
+ private:
+  parker* own_;
+};
+
+/// The parker of the calling thread, from that pool.
 parker& this_thread_parker() noexcept;
 
 }  // namespace troupe::core

@@ -64,10 +64,7 @@ lease::resume_result lease::leave() noexcept {
   } else {
     queue_.want_lease();
   }
-  auto held = holding::all;
-  if (holding_.compare_exchange_strong(held, holding::nothing)) {
-    queue_.engine().ledger().release(queue_.shape());
-  }
+  forfeit();
   return done;
 }
 
@@ -76,7 +73,7 @@ void lease::run(detail::task& task) noexcept {
     task.retire();
     return;
   }
-  detail::task* const outer = running_.load(std::memory_order_relaxed);
+  detail::task* const outer = shown_;
   if (outer != nullptr) end_running(outer);
   begin_running(&task);
   core::execution inner{.call = &task, .resources = this};
@@ -95,6 +92,7 @@ lease* lease::current() noexcept {
 
 /// Waits while an abort or a forced cancel looks at the task.
 void lease::end_running(detail::task* task) noexcept {
+  shown_ = nullptr;
   for (;;) {
     detail::task* seen = task;
     if (running_.compare_exchange_weak(seen, nullptr, std::memory_order_acq_rel)) return;
@@ -127,28 +125,6 @@ void lease::forfeit() noexcept {
 
 // -- in place -------------------------------------------------------------------------------------
 
-namespace {
-
-/// Resources that a task which runs in place took for itself.
-class own_resources final : public core::resource_holder {
- public:
-  explicit own_resources(task_queue& queue) : queue_(queue) {}
-  ~own_resources() { queue_.engine().ledger().release(queue_.shape()); }
-  void suspend() noexcept override {
-    if (queue_.has_cpus()) queue_.engine().ledger().release(queue_.cpu_shape());
-  }
-  void resume() noexcept override {
-    if (!queue_.has_cpus()) return;
-    resume_claim claim;
-    claim.take(queue_.engine().ledger(), queue_.cpu_shape());
-  }
-
- private:
-  task_queue& queue_;
-};
-
-}  // namespace
-
 bool may_run_in_place() noexcept {
   if (!core::stage::on_stage_thread() || core::stage::stack_left() < min_stack_left) return false;
   const core::execution* const outer = core::current_execution;
@@ -171,14 +147,9 @@ void run_in_place(detail::task& task) noexcept {
     ledger.release(queue->shape());
     return;
   }
-  own_resources resources(*queue);
-  if (task.claimed() && !task.begun()) {
-    task.retire();
-    return;
-  }
-  core::execution inner{.call = &task, .resources = &resources};
-  const core::execution_scope scope(inner);
-  if (task.execute(nullptr) == detail::invocation::outcome::finished) task.retire();
+  lease own(*queue);  // so that an abort finds the task
+  own.run(task);
+  own.forfeit();
 }
 
 }  // namespace troupe::tasks

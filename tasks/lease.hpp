@@ -47,6 +47,7 @@ class lease final : public core::job, public core::resource_holder {
   void run(detail::task& task) noexcept;
   /// What an abort sees as running. A task that may be gone soon must not be seen any more.
   void begin_running(detail::task* task) noexcept {
+    shown_ = task;
     running_.store(task, std::memory_order_release);
   }
   void end_running(detail::task* task) noexcept;
@@ -72,7 +73,8 @@ class lease final : public core::job, public core::resource_holder {
   task_queue& queue_;
   bool fresh_ = true;  ///< has not taken a task yet
   std::atomic<holding> holding_{holding::all};
-  std::atomic<detail::task*> running_{nullptr};
+  std::atomic<detail::task*> running_{nullptr};  ///< null while somebody looks at it
+  detail::task* shown_ = nullptr;                ///< what `running_` is when nobody does
   lease* next_ = nullptr;  // in the engine's list, as previous_
   lease* previous_ = nullptr;
 };

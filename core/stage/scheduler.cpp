@@ -84,7 +84,7 @@ void stage_scheduler::stop_threads() noexcept {
   {
     std::unique_lock guard(mutex_);
     if (!stopping_.exchange(true)) {
-      for (stage_thread* spare : spares_) spare->sleep.unpark();
+      for (stage_thread* spare : spares_) spare->sleep->unpark();
     }
   }
   {
@@ -181,7 +181,7 @@ void stage_scheduler::wake_one(bool patient_enough) {
   thread->own.store(own, std::memory_order_release);
   if (!finished_.empty()) reap_finished(guard);
   guard.unlock();
-  thread->sleep.unpark();
+  thread->sleep->unpark();
 }
 
 void stage_scheduler::run(stage_thread& self) {
@@ -250,10 +250,10 @@ bool stage_scheduler::park(stage_thread& self) {
     if (!stopping_) {
       guard.unlock();
       if (!surplus) {
-        self.sleep.park();
+        self.sleep->park();
         continue;
       }
-      if (self.sleep.park_until(std::chrono::steady_clock::now() + spare_lifetime)) continue;
+      if (self.sleep->park_until(std::chrono::steady_clock::now() + spare_lifetime)) continue;
       guard.lock();
       if (has_slot()) return true;
     }
@@ -275,7 +275,7 @@ void stage_scheduler::give_away(slot* free, std::unique_lock<std::mutex>& guard)
     waiting_.fetch_sub(1, std::memory_order_relaxed);
     next->own.store(free, std::memory_order_release);
     guard.unlock();
-    next->sleep.unpark();
+    next->sleep->unpark();
     return;
   }
   if (free->lent && free->queue.empty()) {
@@ -317,7 +317,7 @@ void stage_scheduler::rejoin() noexcept {
     waiting_.fetch_add(1, std::memory_order_relaxed);
   }
   arm_monitor();
-  while (self.own.load(std::memory_order_acquire) == nullptr) self.sleep.park();
+  while (self.own.load(std::memory_order_acquire) == nullptr) self.sleep->park();
 }
 
 // -- the monitor ----------------------------------------------------------------------------------

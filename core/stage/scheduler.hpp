@@ -91,7 +91,7 @@ class stage_thread final : public caf::execution_unit {
   void exec_later(caf::resumable* what) override;
 
   stage_scheduler& scheduler;
-  parker sleep;
+  pooled_parker sleep;
   std::atomic<slot*> own{nullptr};
   pthread_t handle{};
   char* stack_limit = nullptr;

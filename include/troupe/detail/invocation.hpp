@@ -117,9 +117,12 @@ class TROUPE_API invocation : public object_state {
   /// Lets the producers of arguments that are not there hurry, see `object_state::assist`.
   void assist_producers() noexcept;
 
-  /// Puts the call where it waits to run: called when all arguments are ready, when a coroutine
-  /// shall go on, or for another attempt. Any thread; must not block.
+  /// Puts the call where it waits to run: called once when all arguments are ready, or for another
+  /// attempt. Any thread; must not block.
   virtual void dispatch() noexcept = 0;
+  /// Lets a call that was put aside go on. By whoever was to end its wait, who may come too late:
+  /// then it does nothing.
+  virtual void go_on() noexcept { dispatch(); }
 
   // -- suspension ---------------------------------------------------------------------------------
 
@@ -175,6 +178,9 @@ class TROUPE_API invocation : public object_state {
   void set_keep_arguments(bool keep) noexcept { keep_arguments_ = keep; }
   /// Makes it a child of the call that runs on this thread.
   void adopt_parent() noexcept;
+  /// For a few instructions at most.
+  void lock() noexcept;
+  void unlock() noexcept { lock_.store(false, std::memory_order_release); }
 
  private:
   static constexpr std::uint8_t awake = 0;
@@ -189,8 +195,6 @@ class TROUPE_API invocation : public object_state {
   bool hold_arguments() noexcept;
   void cut_arguments() noexcept;
   void abandon_with(const object_state& argument) noexcept;
-  void lock() noexcept;
-  void unlock() noexcept { lock_.store(false, std::memory_order_release); }
   void leave_parent() noexcept;
 
   std::atomic<std::uint32_t> pending_{1};
@@ -256,6 +260,7 @@ struct queue_node {
 class TROUPE_API actor_call : public invocation, public queue_node {
  public:
   void dispatch() noexcept override;
+  void go_on() noexcept override;
   void assist() noexcept override;
   bool cancel(bool force, bool recursive) override;
   void stopped(bool force) noexcept override;
@@ -272,6 +277,8 @@ class TROUPE_API actor_call : public invocation, public queue_node {
  private:
   friend class actor_core;
   void start_deadline(std::chrono::nanoseconds timeout);
+  /// A reference to the target for those who do not know whether the call has ended; null then.
+  actor_core* hold_target() noexcept;
   actor_core* target_ = nullptr;  ///< valid until the call has ended
   actor_call* next_ = nullptr;    ///< among the actor's calls that were put aside, as `previous_`
   actor_call* previous_ = nullptr;
@@ -285,6 +292,7 @@ class TROUPE_API actor_call : public invocation, public queue_node {
   bool held_ = false;   ///< waits in its caller's lane
   bool aside_ = false;  ///< was put aside
   bool creates_ = false;  ///< makes the instance
+  bool ended_ = false;    ///< `target_` may be gone; guarded by the call's own lock
 };
 
 }  // namespace troupe::detail
