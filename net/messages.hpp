@@ -1,0 +1,798 @@
+/// The messages of a cluster, one struct each; docs/protocol.md says who sends which when.
+///
+/// Every struct is plain data in troupe's archive. A change of any of them is a new
+/// `protocol_version`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/ids.hpp"
+
+namespace troupe::net {
+
+/// Two processes talk only when theirs are equal.
+inline constexpr std::uint32_t protocol_version = 1;
+
+enum class kind : std::uint16_t {
+  // a process and its node
+  register_process = 1,
+  registered,
+  goodbye,
+  process_died,
+  end_process,
+  worker_output,
+  // leases
+  request_lease = 20,
+  lease_granted,
+  lease_refused,
+  lease_redirected,
+  cancel_request,
+  return_lease,
+  open_lease,
+  close_lease,
+  suspend_lease,
+  resume_lease,
+  lease_resumed,
+  // tasks
+  run_task = 40,
+  task_done,
+  task_returned,
+  cancel_task,
+  stream_item,
+  stream_consumed,
+  // objects
+  object_wanted = 60,
+  object_value,
+  refs_changed,
+  // actors
+  create_actor = 80,
+  actor_created,
+  actor_call,
+  call_done,
+  cancel_call,
+  end_actor,
+  actor_ended,
+  locate_actor,
+  actor_at,
+  kill_actor,
+  // names, held by the control
+  register_name = 100,
+  find_name,
+  release_name,
+  name_reply,
+  adopt_actor,
+  // nodes and the control
+  join_cluster = 120,
+  joined,
+  node_report,
+  cluster_view,
+  job_ended,
+  // tools
+  ask_status = 140,
+  status,
+  stop_node,
+};
+
+/// An archived value in a body: its small part, and how many of the message's attachments are its.
+struct payload {
+  std::vector<std::uint8_t> bytes;
+  std::uint16_t segments = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(bytes, segments);
+  }
+};
+
+/// Why something failed, in a form that every process can read; see net/failures.hpp.
+struct archived_failure {
+  std::uint8_t type = 0;  ///< which of troupe's errors or of the standard's exceptions
+  std::string message;
+  std::string thrown_type;  ///< demangled; empty for failures of troupe itself
+  std::vector<std::string> frames;
+  std::string node;
+  std::int64_t pid = 0;
+  std::int32_t code = 0;      ///< of a std::system_error
+  std::string code_category;  ///< "generic" or "system"
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(type, message, thrown_type, frames, node, pid, code, code_category);
+  }
+};
+
+/// A value, a failure, or neither: `void`.
+struct outcome {
+  bool failed = false;
+  payload value;
+  archived_failure failure;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(failed);
+    if (failed) {
+      archive(failure);
+    } else {
+      archive(value);
+    }
+  }
+};
+
+/// An amount of each resource, in units of 0.0001.
+using demand = std::vector<std::pair<std::string, std::int64_t>>;
+
+// -- a process and its node -----------------------------------------------------------------------
+
+enum class process_role : std::uint8_t { driver, worker, node };
+
+/// A driver or worker to its node, first of all.
+struct register_process {
+  static constexpr auto what = kind::register_process;
+  process_role role{};
+  std::int64_t pid = 0;
+  std::uint64_t start_token = 0;  ///< of a worker: given by the node that started it
+  std::string executable;         ///< absolute path
+  std::vector<std::string> arguments;
+  std::vector<std::string> environment;  ///< NAME=VALUE, for the workers of a driver's job
+  std::string working_dir;
+  std::string job_namespace;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(role, pid, start_token, executable, arguments, environment, working_dir,
+            job_namespace);
+  }
+};
+
+struct registered {
+  static constexpr auto what = kind::registered;
+  std::string refused;  ///< why; empty when accepted
+  job_id job = 0;
+  peer head;
+  std::string node_name;
+  std::string session_dir;
+  demand total;  ///< of the node
+  std::string job_namespace;
+  peer driver;  ///< to a worker: its job's
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(refused, job, head, node_name, session_dir, total, job_namespace, driver);
+  }
+};
+
+/// A driver or worker leaves in good order; the node answers nothing.
+struct goodbye {
+  static constexpr auto what = kind::goodbye;
+  template <class Archive>
+  void serialize(Archive&) {}
+};
+
+/// A process is gone for good. Node to its processes and to the control, control to all nodes.
+struct process_died {
+  static constexpr auto what = kind::process_died;
+  process_id process = 0;
+  std::string cause;  ///< "signal 9 (Killed)", "exit code 3", "its node is gone"
+  bool clean = false;  ///< it said goodbye
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(process, cause, clean);
+  }
+};
+
+/// Node to a worker: end. `at_once` false: when nothing of it is used any more.
+struct end_process {
+  static constexpr auto what = kind::end_process;
+  bool at_once = true;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(at_once);
+  }
+};
+
+/// Lines that a worker printed, to its driver.
+struct worker_output {
+  static constexpr auto what = kind::worker_output;
+  std::int64_t pid = 0;
+  std::string node;
+  bool error = false;  ///< from stderr
+  std::vector<std::string> lines;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(pid, node, error, lines);
+  }
+};
+
+// -- leases ---------------------------------------------------------------------------------------
+
+enum class placement_kind : std::uint8_t { hybrid, spread, affinity, label };
+
+/// Owner to a node: a worker and resources for tasks of one shape, or for one actor.
+struct request_lease {
+  static constexpr auto what = kind::request_lease;
+  std::uint64_t request = 0;  ///< the owner's choice
+  job_id job = 0;
+  demand wanted;
+  std::string name;  ///< of what asks, for messages
+  placement_kind placement{};
+  std::string place_key;
+  std::string place_value;
+  bool soft = false;
+  bool isolated = false;           ///< in a process of its own
+  bool infeasible_fails = false;   ///< refuse what no node can ever give
+  std::uint32_t redirections = 0;  ///< how often it was sent on
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(request, job, wanted, name, placement, place_key, place_value, soft, isolated,
+            infeasible_fails, redirections);
+  }
+};
+
+struct lease_granted {
+  static constexpr auto what = kind::lease_granted;
+  std::uint64_t request = 0;
+  lease_id lease = 0;
+  peer worker;
+  std::string node_name;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(request, lease, worker, node_name);
+  }
+};
+
+enum class refusal : std::uint8_t { infeasible, worker_failed, shutting_down };
+
+struct lease_refused {
+  static constexpr auto what = kind::lease_refused;
+  std::uint64_t request = 0;
+  refusal why{};
+  std::string text;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(request, why, text);
+  }
+};
+
+/// Ask that node instead.
+struct lease_redirected {
+  static constexpr auto what = kind::lease_redirected;
+  std::uint64_t request = 0;
+  peer node;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(request, node);
+  }
+};
+
+struct cancel_request {
+  static constexpr auto what = kind::cancel_request;
+  std::uint64_t request = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(request);
+  }
+};
+
+/// Owner to the node of the lease: it needs it no more.
+struct return_lease {
+  static constexpr auto what = kind::return_lease;
+  lease_id lease = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(lease);
+  }
+};
+
+/// Node to the worker: a lease begins. Work for it may arrive before this does.
+struct open_lease {
+  static constexpr auto what = kind::open_lease;
+  lease_id lease = 0;
+  process_id owner = 0;
+  demand granted;
+  std::vector<std::uint32_t> gpus;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(lease, owner, granted, gpus);
+  }
+};
+
+/// Node to the worker: the lease has ended.
+struct close_lease {
+  static constexpr auto what = kind::close_lease;
+  lease_id lease = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(lease);
+  }
+};
+
+/// Worker to its node: all code of the lease is blocked; its CPUs are free meanwhile.
+struct suspend_lease {
+  static constexpr auto what = kind::suspend_lease;
+  lease_id lease = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(lease);
+  }
+};
+
+/// Worker to its node: the lease wants its CPUs back, before all new requests.
+struct resume_lease {
+  static constexpr auto what = kind::resume_lease;
+  lease_id lease = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(lease);
+  }
+};
+
+struct lease_resumed {
+  static constexpr auto what = kind::lease_resumed;
+  lease_id lease = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(lease);
+  }
+};
+
+// -- tasks ----------------------------------------------------------------------------------------
+
+/// Owner to worker.
+struct run_task {
+  static constexpr auto what = kind::run_task;
+  std::uint64_t task = 0;  ///< of the sender
+  lease_id lease = 0;
+  std::uint64_t function = 0;
+  std::string name;  ///< when it is not the function's
+  std::uint32_t attempt = 0;
+  std::uint32_t backpressure = 0;
+  std::uint64_t skip = 0;  ///< stream items that an earlier attempt gave
+  payload arguments;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(task, lease, function, name, attempt, backpressure, skip, arguments);
+  }
+};
+
+struct task_done {
+  static constexpr auto what = kind::task_done;
+  std::uint64_t task = 0;
+  outcome result;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(task, result);
+  }
+};
+
+/// The worker did not begin the task and will not: run it elsewhere.
+struct task_returned {
+  static constexpr auto what = kind::task_returned;
+  std::uint64_t task = 0;
+  std::string why;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(task, why);
+  }
+};
+
+struct cancel_task {
+  static constexpr auto what = kind::cancel_task;
+  std::uint64_t task = 0;
+  bool recursive = true;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(task, recursive);
+  }
+};
+
+/// One result of a generator, in order from 0.
+struct stream_item {
+  static constexpr auto what = kind::stream_item;
+  std::uint64_t task = 0;
+  std::uint64_t index = 0;
+  outcome item;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(task, index, item);
+  }
+};
+
+/// Owner to worker: so many items are read; `abandoned`: no further ones are wanted.
+struct stream_consumed {
+  static constexpr auto what = kind::stream_consumed;
+  std::uint64_t task = 0;
+  std::uint64_t count = 0;
+  bool abandoned = false;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(task, count, abandoned);
+  }
+};
+
+// -- objects --------------------------------------------------------------------------------------
+
+/// Borrower to owner: send the object's value or failure when it is there.
+struct object_wanted {
+  static constexpr auto what = kind::object_wanted;
+  std::uint64_t object = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(object);
+  }
+};
+
+struct object_value {
+  static constexpr auto what = kind::object_value;
+  std::uint64_t object = 0;
+  outcome value;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(object, value);
+  }
+};
+
+/// To an owner: `holder` holds so many refs or handles more (or less) than was told before. A
+/// sender that passes a ref on tells of the receiver's before it drops its own; what counts is not
+/// the order of the messages of different senders but that all of a holder's sum to zero.
+struct refs_changed {
+  static constexpr auto what = kind::refs_changed;
+  struct change {
+    std::uint64_t local = 0;
+    process_id holder = 0;
+    std::int32_t count = 0;
+    template <class Archive>
+    void serialize(Archive& archive) {
+      archive(local, holder, count);
+    }
+  };
+  std::vector<change> changes;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(changes);
+  }
+};
+
+// -- actors ---------------------------------------------------------------------------------------
+// An actor is owned by the process that created it, a detached one by the head. The owner decides
+// about its life; `incarnation` counts its lives and is part of every message about one.
+
+struct actor_options {
+  std::string name;
+  std::string in_namespace;
+  bool detached = false;
+  std::int32_t max_restarts = 0;
+  std::int32_t max_task_retries = 0;
+  std::int32_t max_concurrency = 0;
+  std::uint32_t max_pending_calls = 0;
+  std::vector<std::pair<std::string, std::int32_t>> groups;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(name, in_namespace, detached, max_restarts, max_task_retries, max_concurrency,
+            max_pending_calls, groups);
+  }
+};
+
+/// Owner to the worker of its lease.
+struct create_actor {
+  static constexpr auto what = kind::create_actor;
+  global_id actor;
+  std::uint32_t incarnation = 0;
+  lease_id lease = 0;
+  std::uint64_t constructor = 0;
+  std::string class_name;
+  actor_options options;
+  payload arguments;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(actor, incarnation, lease, constructor, class_name, options, arguments);
+  }
+};
+
+/// Worker to owner: the constructor has run, or failed.
+struct actor_created {
+  static constexpr auto what = kind::actor_created;
+  global_id actor;
+  std::uint32_t incarnation = 0;
+  outcome result;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(actor, incarnation, result);
+  }
+};
+
+/// Caller to the worker that hosts the actor. Links keep order, so calls run in the order of their
+/// sending.
+struct actor_call {
+  static constexpr auto what = kind::actor_call;
+  global_id actor;
+  std::uint32_t incarnation = 0;
+  std::uint64_t call = 0;    ///< of the sender
+  std::uint64_t caller = 0;  ///< the task or actor of the sender that made it
+  std::uint64_t method = 0;
+  std::string name;  ///< when it is not the method's
+  std::string group;
+  std::uint32_t attempt = 0;
+  std::uint32_t backpressure = 0;
+  payload arguments;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(actor, incarnation, call, caller, method, name, group, attempt, backpressure,
+            arguments);
+  }
+};
+
+struct call_done {
+  static constexpr auto what = kind::call_done;
+  std::uint64_t call = 0;
+  bool refused = false;  ///< it did not run: that incarnation is not here (any more)
+  outcome result;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(call, refused, result);
+  }
+};
+
+struct cancel_call {
+  static constexpr auto what = kind::cancel_call;
+  std::uint64_t call = 0;
+  bool recursive = true;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(call, recursive);
+  }
+};
+
+/// Owner to worker: end that life of the actor.
+struct end_actor {
+  static constexpr auto what = kind::end_actor;
+  global_id actor;
+  std::uint32_t incarnation = 0;
+  std::uint8_t reason = 0;  ///< troupe::exit_reason
+  std::string text;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(actor, incarnation, reason, text);
+  }
+};
+
+/// Worker to owner: that life has ended.
+struct actor_ended {
+  static constexpr auto what = kind::actor_ended;
+  global_id actor;
+  std::uint32_t incarnation = 0;
+  std::uint8_t reason = 0;
+  std::string text;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(actor, incarnation, reason, text);
+  }
+};
+
+/// Holder of a handle to the owner: tell me where it is, now and whenever that changes.
+struct locate_actor {
+  static constexpr auto what = kind::locate_actor;
+  std::uint64_t actor = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(actor);
+  }
+};
+
+enum class actor_phase : std::uint8_t { pending, alive, restarting, dead };
+
+struct actor_at {
+  static constexpr auto what = kind::actor_at;
+  std::uint64_t actor = 0;  ///< of the sender
+  std::uint32_t incarnation = 0;
+  actor_phase phase{};
+  peer host;                ///< when alive
+  std::uint8_t reason = 0;  ///< when dead
+  std::string text;         ///< when dead or restarting: why
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(actor, incarnation, phase, host, reason, text);
+  }
+};
+
+/// Anyone to the owner.
+struct kill_actor {
+  static constexpr auto what = kind::kill_actor;
+  std::uint64_t actor = 0;
+  bool no_restart = true;
+  std::uint8_t reason = 0;
+  std::string text;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(actor, no_restart, reason, text);
+  }
+};
+
+// -- names ----------------------------------------------------------------------------------------
+
+/// To the control: that name shall be this actor's.
+struct register_name {
+  static constexpr auto what = kind::register_name;
+  std::uint64_t request = 0;
+  std::string in_namespace;
+  std::string name;
+  std::string class_name;
+  global_id actor;
+  peer owner;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(request, in_namespace, name, class_name, actor, owner);
+  }
+};
+
+struct find_name {
+  static constexpr auto what = kind::find_name;
+  std::uint64_t request = 0;
+  std::string in_namespace;
+  std::string name;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(request, in_namespace, name);
+  }
+};
+
+/// The owner of a named actor, when it has ended for good.
+struct release_name {
+  static constexpr auto what = kind::release_name;
+  std::string in_namespace;
+  std::string name;
+  global_id actor;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(in_namespace, name, actor);
+  }
+};
+
+/// Who has the name now; `actor` is nobody when nobody has. Of a registration: whether it did.
+struct name_reply {
+  static constexpr auto what = kind::name_reply;
+  std::uint64_t request = 0;
+  bool done = false;
+  std::string class_name;
+  global_id actor;
+  peer owner;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(request, done, class_name, actor, owner);
+  }
+};
+
+/// Driver or worker to the head: own this detached actor. The head answers by `name_reply` with its
+/// id, or with the one that has the name.
+struct adopt_actor {
+  static constexpr auto what = kind::adopt_actor;
+  std::uint64_t request = 0;
+  job_id job = 0;
+  std::uint64_t constructor = 0;
+  std::string class_name;
+  actor_options options;
+  request_lease lease;
+  payload arguments;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(request, job, constructor, class_name, options, lease, arguments);
+  }
+};
+
+// -- nodes and the control ------------------------------------------------------------------------
+
+/// A node to the head.
+struct join_cluster {
+  static constexpr auto what = kind::join_cluster;
+  peer node;
+  std::string name;
+  demand total;
+  std::vector<std::pair<std::string, std::string>> labels;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(node, name, total, labels);
+  }
+};
+
+struct joined {
+  static constexpr auto what = kind::joined;
+  std::string refused;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(refused);
+  }
+};
+
+/// Node to the head when it changed, and as a heartbeat.
+struct node_report {
+  static constexpr auto what = kind::node_report;
+  demand available;
+  std::vector<std::pair<demand, std::uint32_t>> waiting;  ///< demands and how many of each
+  std::uint32_t workers = 0;
+  std::uint32_t actors = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(available, waiting, workers, actors);
+  }
+};
+
+/// Head to all nodes when it changed: what each needs to send requests on.
+struct cluster_view {
+  static constexpr auto what = kind::cluster_view;
+  struct node {
+    peer at;
+    std::string name;
+    demand total;
+    demand available;
+    std::vector<std::pair<std::string, std::string>> labels;
+    template <class Archive>
+    void serialize(Archive& archive) {
+      archive(at, name, total, available, labels);
+    }
+  };
+  std::vector<node> nodes;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(nodes);
+  }
+};
+
+/// A driver has left. Node to the head and to its workers, head to all nodes.
+struct job_ended {
+  static constexpr auto what = kind::job_ended;
+  job_id job = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(job);
+  }
+};
+
+// -- tools ----------------------------------------------------------------------------------------
+
+struct ask_status {
+  static constexpr auto what = kind::ask_status;
+  template <class Archive>
+  void serialize(Archive&) {}
+};
+
+struct status {
+  static constexpr auto what = kind::status;
+  struct node {
+    std::string name;
+    std::string address;
+    demand total;
+    demand available;
+    std::vector<std::pair<demand, std::uint32_t>> waiting;
+    std::vector<std::pair<std::string, std::string>> labels;
+    std::uint32_t workers = 0;
+    std::uint32_t actors = 0;
+    bool head = false;
+    template <class Archive>
+    void serialize(Archive& archive) {
+      archive(name, address, total, available, waiting, labels, workers, actors, head);
+    }
+  };
+  struct named_actor {
+    std::string in_namespace;
+    std::string name;
+    std::string class_name;
+    bool detached = false;
+    template <class Archive>
+    void serialize(Archive& archive) {
+      archive(in_namespace, name, class_name, detached);
+    }
+  };
+  std::vector<node> nodes;
+  std::vector<named_actor> actors;
+  std::uint32_t jobs = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(nodes, actors, jobs);
+  }
+};
+
+/// A tool to a node: end it, and on the head the cluster.
+struct stop_node {
+  static constexpr auto what = kind::stop_node;
+  template <class Archive>
+  void serialize(Archive&) {}
+};
+
+}  // namespace troupe::net
