@@ -145,7 +145,7 @@ class actor_core final : public core::job {
   // orders
   void give_order(std::uint32_t order) noexcept;
   void carry_out() noexcept;
-  void create() noexcept;
+  std::uint32_t create() noexcept;
   void fail_now() noexcept;
   void end_now() noexcept;
   bool may_restart() const noexcept;

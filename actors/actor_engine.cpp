@@ -149,7 +149,8 @@ std::vector<actor_summary> actor_engine::list() {
         case actor_core::phase::dead:
           continue;
         case actor_core::phase::pending:
-          state = "pending";
+          // `ready()` of a handle is there a moment before the phase changes.
+          if (!actor->constructed()->has_value()) state = "pending";
           break;
         case actor_core::phase::restarting:
           state = "restarting";

@@ -140,15 +140,19 @@ void actor_core::carry_out() noexcept {
   for (;;) {
     if (carrying_out_.exchange(true)) return;
     add_reference();  // an end drops the one of the living actor
-    while (const std::uint32_t orders = orders_.load()) {
+    // Only until there is none for a moment: then runners may have begun to run calls again.
+    for (std::uint32_t orders = orders_.load(); orders != 0;) {
       if (life() == phase::dead) {
         orders_.store(0);
+        orders = 0;
       } else if ((orders & order_kill) != 0) {
         end_now();
+        orders = 0;
       } else if ((orders & order_fail) != 0) {
         fail_now();
+        orders = orders_.load();  // not 0: the instance is to be made
       } else {
-        create();
+        orders = create();
       }
     }
     carrying_out_.store(false);
@@ -160,7 +164,8 @@ void actor_core::carry_out() noexcept {
   }
 }
 
-void actor_core::create() noexcept {
+/// The orders that are left.
+std::uint32_t actor_core::create() noexcept {
   core::execution inner{.call = creation_, .actor = this};
   failure_ptr thrown;
   auto outcome = invocation::outcome::finished;
@@ -172,9 +177,8 @@ void actor_core::create() noexcept {
   if (outcome == invocation::outcome::finished && thrown == nullptr) {
     phase_.store(phase::alive, std::memory_order_release);
     constructed_.store(true);
-    orders_.fetch_and(~order_create);
     if (given().max_restarts == 0) retire_creation();
-    return;
+    return orders_.fetch_and(~order_create) & ~order_create;
   }
   std::string message = "its constructor called this_actor::exit() or fail()";
   if (thrown != nullptr) {
@@ -194,7 +198,8 @@ void actor_core::create() noexcept {
   const bool restart = restarts_ > 0 && may_restart();
   order_end(restart ? exit_reason::failed : exit_reason::constructor_threw, std::move(message),
             restart);
-  orders_.fetch_and(~order_create);  // last: without an order, runners would run calls on nothing
+  // Last: without an order, runners would run calls on nothing.
+  return orders_.fetch_and(~order_create) & ~order_create;
 }
 
 void actor_core::fail_now() noexcept {

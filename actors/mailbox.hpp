@@ -20,14 +20,14 @@ class mailbox {
   void push(detail::actor_call& call) noexcept { link(call); }
 
   detail::actor_call* pop() noexcept {
-    detail::queue_node* head = head_;
+    detail::queue_node* head = head_.load(std::memory_order_relaxed);
     detail::queue_node* next = head->next_in_queue.load(std::memory_order_acquire);
     if (head == &stub_) {
       if (next == nullptr) {
         if (tail_.load() == &stub_) return nullptr;
         next = wait_for_next(*head);
       }
-      head_ = head = next;
+      head = next;
       next = head->next_in_queue.load(std::memory_order_acquire);
     }
     if (next == nullptr) {
@@ -35,12 +35,15 @@ class mailbox {
       if (tail_.load() == head) link(stub_);
       next = wait_for_next(*head);
     }
-    head_ = next;
+    head_.store(next, std::memory_order_relaxed);
     return static_cast<detail::actor_call*>(head);
   }
 
-  /// Whether nothing was pushed that was not popped. By the consumer, or as a hint.
-  bool empty() const noexcept { return tail_.load() == &stub_; }
+  /// Whether nothing was pushed that was not popped. By the consumer, or as a hint. The stub at the
+  /// end alone does not say so: a push that came just before it was put there stands before it.
+  bool empty() const noexcept {
+    return tail_.load() == &stub_ && head_.load(std::memory_order_relaxed) == &stub_;
+  }
 
  private:
   void link(detail::queue_node& node) noexcept {
@@ -57,7 +60,7 @@ class mailbox {
     return next;
   }
 
-  detail::queue_node* head_;
+  std::atomic<detail::queue_node*> head_;  // written by the consumer
   detail::queue_node stub_;
   alignas(8) std::atomic<detail::queue_node*> tail_;
 };

@@ -178,10 +178,11 @@ void stage_scheduler::wake_one(bool patient_enough) {
   slot* const own = free_.back();
   free_.pop_back();
   free_slots_.fetch_sub(1);
+  parker& sleep = *thread->sleep;  // outlives the thread, which may end as soon as it has its slot
   thread->own.store(own, std::memory_order_release);
   if (!finished_.empty()) reap_finished(guard);
   guard.unlock();
-  thread->sleep->unpark();
+  sleep.unpark();
 }
 
 void stage_scheduler::run(stage_thread& self) {
@@ -273,9 +274,10 @@ void stage_scheduler::give_away(slot* free, std::unique_lock<std::mutex>& guard)
     stage_thread* const next = resumers_.front();
     resumers_.pop_front();
     waiting_.fetch_sub(1, std::memory_order_relaxed);
+    parker& sleep = *next->sleep;
     next->own.store(free, std::memory_order_release);
     guard.unlock();
-    next->sleep->unpark();
+    sleep.unpark();
     return;
   }
   if (free->lent && free->queue.empty()) {

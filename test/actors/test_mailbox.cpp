@@ -89,3 +89,31 @@ TEST_CASE("a mailbox loses nothing and keeps each producer's order under many pr
   CHECK(box.pop() == nullptr);
   CHECK(box.empty());
 }
+
+TEST_CASE("a mailbox is not empty while a push that met the last pop waits in it") {
+  message first;
+  message second;
+  mailbox box;
+  std::atomic<int> round{0};
+  std::atomic<int> pushed{0};
+  constexpr int rounds = 30'000;
+  std::jthread producer([&] {
+    for (int i = 1; i <= rounds; ++i) {
+      while (round.load() < i) std::this_thread::yield();
+      box.push(second);
+      pushed.store(i);
+    }
+  });
+  bool sound = true;
+  for (int i = 1; i <= rounds; ++i) {
+    box.push(first);
+    round.store(i);
+    // Pops `first`, the only one perhaps, while `second` is pushed.
+    sound = sound && box.pop() == &first;
+    while (pushed.load() < i) std::this_thread::yield();
+    sound = sound && !box.empty();
+    sound = sound && box.pop() == &second;
+  }
+  CHECK(sound);
+  CHECK(box.empty());
+}
