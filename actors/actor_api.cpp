@@ -19,7 +19,7 @@ actors::actor_engine& engine_of(core::runtime& runtime) {
   return static_cast<actors::actor_engine&>(*runtime.actors);
 }
 
-detail::actor_core& require_actor(const char* what) {
+detail::local_actor& require_actor(const char* what) {
   const core::execution* const now = core::current_execution;
   if (now == nullptr || now->actor == nullptr) {
     throw std::logic_error(std::string("this_actor::") + what +
@@ -73,7 +73,7 @@ struct exit_notice {
 
 /// A call that an actor makes to itself at a time.
 struct timer_state : std::enable_shared_from_this<timer_state> {
-  detail::actor_core* actor = nullptr;  // a reference
+  detail::local_actor* actor = nullptr;  // a reference
   std::function<detail::actor_call*()> make;
   std::chrono::nanoseconds period{0};
   std::chrono::steady_clock::time_point due;
@@ -93,7 +93,7 @@ struct timer_state : std::enable_shared_from_this<timer_state> {
     actor->engine().runtime().the_timers->cancel(timer.exchange(0));
   }
   void fire() noexcept {
-    if (cancelled.load() || actor->life() == detail::actor_core::phase::dead) return;
+    if (cancelled.load() || actor->life() == detail::local_actor::phase::dead) return;
     if (!last || last->ready()) {
       try {
         detail::actor_call* const call = make();
@@ -187,7 +187,7 @@ object_ptr when_constructed(const actor_core_ptr& actor) {
 std::uint64_t id_of(const actor_core_ptr& actor) { return require_handle(actor, "id").id(); }
 std::string name_of(const actor_core_ptr& actor) { return require_handle(actor, "name").name(); }
 bool is_alive(const actor_core_ptr& actor) {
-  return require_handle(actor, "alive").life() != actor_core::phase::dead;
+  return !require_handle(actor, "alive").is_dead();
 }
 std::size_t pending_calls(const actor_core_ptr& actor) {
   return require_handle(actor, "pending_calls").pending();
@@ -204,7 +204,7 @@ void kill_actor(const actor_core_ptr& actor, bool no_restart) {
 }
 
 actor_core_ptr current_actor(const class_info& info) {
-  actor_core& self = require_actor("handle");
+  local_actor& self = require_actor("handle");
   if (*self.info().type != *info.type) {
     throw std::logic_error("this_actor::handle: the actor is a " + std::string(self.info().name) +
                            ", not a " + std::string(info.name));
@@ -218,7 +218,7 @@ actor_core_ptr current_actor(const class_info& info) {
 std::shared_ptr<void> start_timer_of(const class_info& info, std::chrono::nanoseconds delay,
                                      std::chrono::nanoseconds period,
                                      std::function<actor_call*()> make) {
-  actor_core& self = require_actor("send_later");
+  local_actor& self = require_actor("send_later");
   if (*self.info().type != *info.type) {
     throw std::logic_error("a timer of a " + std::string(self.info().name) +
                            " cannot call a method of " + std::string(info.name) +

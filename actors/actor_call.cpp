@@ -5,12 +5,21 @@
 #include <troupe/detail/stored_options.hpp>
 #include <troupe/error.hpp>
 
-#include "actors/actor_core.hpp"
 #include "actors/actor_engine.hpp"
+#include "actors/local_actor.hpp"
 #include "core/pinned.hpp"
 #include "core/retry_state.hpp"
 
 namespace troupe::detail {
+
+namespace {
+
+/// Of a call that is executed here.
+local_actor& host_of(const actor_call& call) noexcept {
+  return static_cast<local_actor&>(*call.target());
+}
+
+}  // namespace
 
 actor_call::~actor_call() = default;
 
@@ -43,7 +52,7 @@ bool actor_call::cancel(bool force, bool recursive) {
 }
 
 void actor_call::start_deadline(std::chrono::nanoseconds timeout) {
-  deadline_timer_ = target_->engine().runtime().the_timers->call_after(
+  deadline_timer_ = target_->timers().call_after(
       timeout, [self = core::pinned<actor_call>(*this)] { self->expire(); });
 }
 
@@ -51,8 +60,8 @@ bool actor_call::retry(const failure_ptr& why) noexcept {
   if (interrupted_.exchange(false)) {
     forget_stop();
     start_over();
-    target_->stop_showing(*this);
-    target_->run_again(*this);
+    host_of(*this).stop_showing(*this);
+    host_of(*this).run_again(*this);
     return true;
   }
   if (stored() == nullptr || creates_) return false;
@@ -70,13 +79,13 @@ bool actor_call::retry(const failure_ptr& why) noexcept {
   if (!wait) return false;
   start_over();
   if (wait->count() == 0) {
-    target_->stop_showing(*this);
-    target_->run_again(*this);
+    host_of(*this).stop_showing(*this);
+    host_of(*this).run_again(*this);
     return true;
   }
   set_state(run_state::suspended);
-  target_->put_aside(*this);
-  retry_timer_.store(target_->engine().runtime().the_timers->call_after(
+  host_of(*this).put_aside(*this);
+  retry_timer_.store(target_->timers().call_after(
       *wait, [self = core::pinned<actor_call>(*this)] {
         self->retry_timer_.store(0);
         self->go_on();
@@ -85,25 +94,25 @@ bool actor_call::retry(const failure_ptr& why) noexcept {
 }
 
 void actor_call::stopped(bool) noexcept {
-  const std::uint64_t timer = retry_timer_.exchange(0);
-  if (timer == 0) return;
   actor_core* const target = hold_target();
   if (target == nullptr) return;
-  if (target->engine().runtime().the_timers->cancel(timer)) target->go_on(*this);
+  const std::uint64_t timer = retry_timer_.exchange(0);
+  if (timer != 0 && target->timers().cancel(timer)) target->go_on(*this);
+  target->call_stopped(*this);
   target->release_reference();
 }
 
 void actor_call::ended() noexcept {
   if (creates_) return;
-  if (deadline_timer_ != 0) target_->engine().runtime().the_timers->cancel(deadline_timer_);
+  if (deadline_timer_ != 0) target_->timers().cancel(deadline_timer_);
   lock();
   ended_ = true;
   unlock();
   target_->call_ended();
 }
 
-void actor_call::put_aside() noexcept { target_->put_aside(*this); }
+void actor_call::put_aside() noexcept { host_of(*this).put_aside(*this); }
 
-void actor_call::take_up() noexcept { target_->take_back(*this); }
+void actor_call::take_up() noexcept { host_of(*this).take_back(*this); }
 
 }  // namespace troupe::detail

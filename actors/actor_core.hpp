@@ -1,247 +1,85 @@
-/// The runtime's side of a user's actor: mailbox, order of calls, life, death and restart.
+/// An actor as those see it who hold a handle to it, wherever it lives.
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include <troupe/actor.hpp>
 
-#include "actors/mailbox.hpp"
-#include "actors/running_call.hpp"
-#include "core/actor_unwind.hpp"
-#include "core/lazy.hpp"
-#include "core/ledger.hpp"
-#include "core/runtime.hpp"
-#include "core/spin_lock.hpp"
-#include "core/stage/job.hpp"
+#include "core/timers.hpp"
+
+namespace troupe::detail {
+class local_actor;
+}
 
 namespace troupe::actors {
 
-class actor_engine;
-class group_runner;
-class resource_gate;
-struct actor_extras;
-struct exit_watch;
+/// A watch on an actor's end.
+struct exit_watch {
+  exit_watch() = default;
+  exit_watch(const exit_watch&) = delete;
+  exit_watch& operator=(const exit_watch&) = delete;
+  ~exit_watch();
 
-/// Calls that share a limit of how many run at once.
-struct call_group {
-  mailbox fresh;              ///< calls that have not begun
-  mailbox resumed;            ///< coroutines that go on
-  core::spin_lock consumers;  ///< taken to pop, but by the one runner of a serial actor
-  int limit = 1;
-  std::atomic<int> active{0};  ///< runners that are scheduled or run
-  std::uint8_t index = 0;
+  std::function<void(const exit_info&)> f;
+  detail::local_actor* watcher = nullptr;  ///< holds a reference; null: a job of its own
+  std::atomic<bool> cancelled{false};
 };
+
+/// Calls the functions of watches whose actor has ended.
+void tell_watches(std::vector<std::shared_ptr<exit_watch>> watches, const exit_info& end) noexcept;
 
 }  // namespace troupe::actors
 
 namespace troupe::detail {
 
-/// One actor. Allocated with the room for its instance behind it.
-///
-/// It runs as a job of the stage: a serial actor is its own one runner; a group with a higher limit
-/// has a runner for each call that runs at once. What changes the actor's life (a kill, an exit, a
-/// failure, a restart) is written to `orders_`; every runner that sees an order leaves, and the
-/// last one to leave carries it out alone.
-///
-/// Memory: `references_` counts the living actor, all handles as one, and each call. Thread-safe
-/// where not said otherwise.
-class actor_core final : public core::job {
+/// Either hosted by this process (`local_actor`) or a stand-in for one of another process. Its
+/// memory is counted by references, its life by handles. Thread-safe.
+class actor_core {
  public:
-  enum class phase : std::uint8_t { pending, alive, restarting, dead };
-  static constexpr std::uint32_t order_kill = 1;    ///< end; see `ordered_exit`
-  static constexpr std::uint32_t order_fail = 2;    ///< end or restart
-  static constexpr std::uint32_t order_create = 4;  ///< make the instance
-
-  static actor_core* make(actors::actor_engine& engine, const class_info& info,
-                          actor_call* creation, options_ptr options);
-
   // -- memory and handles -------------------------------------------------------------------------
-  void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
-  void release_reference() noexcept;
-  void add_handle() noexcept { handles_.fetch_add(1, std::memory_order_relaxed); }
-  void release_handle() noexcept;
-  /// A handle from nothing: for those who found the actor by name. False when it is dead.
-  bool try_add_handle() noexcept;
+  virtual void add_reference() noexcept = 0;
+  virtual void release_reference() noexcept = 0;
+  virtual void add_handle() noexcept = 0;
+  virtual void release_handle() noexcept = 0;
 
   // -- calls --------------------------------------------------------------------------------------
-  void submit(actor_call& call, options_ptr options);
-  void dispatch(actor_call& call) noexcept;
-  void go_on(actor_call& call) noexcept;
-  void call_ended() noexcept;
-  void put_aside(actor_call& call) noexcept;
-  bool take_up(actor_call& call) noexcept;
-  /// The runner that put the call aside goes on with it at once.
-  void take_back(actor_call& call) noexcept;
-  /// The call that runs on this thread must not be found by `kill` any more.
-  void stop_showing(actor_call& call) noexcept;
-  /// Runs `call` again after a failure of its method: at once, before all others.
-  void run_again(actor_call& call) noexcept;
+  /// Takes a call over; may throw, then it was not.
+  virtual void submit(actor_call& call, options_ptr options) = 0;
+  /// A call's arguments are there.
+  virtual void dispatch(actor_call& call) noexcept = 0;
+  /// A call that was put aside may go on.
+  virtual void go_on(actor_call& call) noexcept = 0;
+  /// A call was cancelled or has run out of time, and its ref has failed.
+  virtual void call_stopped(actor_call& call) noexcept = 0;
+  virtual void call_ended() noexcept = 0;
+  /// Calls that were accepted and have not ended.
+  virtual std::size_t pending() const noexcept = 0;
 
   // -- life ---------------------------------------------------------------------------------------
-  void prepare_creation() noexcept;
-  void start();
-  /// Drops an actor that nobody has seen.
-  void discard() noexcept;
-  /// Ends the actor, from any thread. `restart` lets it count as a failure.
-  void order_end(exit_reason reason, std::string message, bool may_restart) noexcept;
-  const object_ptr& constructed() const noexcept { return creation_object_; }
-  void watch(std::shared_ptr<actors::exit_watch> watch);
-  void link_with(actor_core& other, bool linked);
-  void keep_timer(std::weak_ptr<void> timer);
+  /// Ends the actor, from any thread. `may_restart` lets it count as a failure.
+  virtual void order_end(exit_reason reason, std::string message, bool may_restart) noexcept = 0;
+  /// Ready when the constructor has run.
+  virtual const object_ptr& constructed() const noexcept = 0;
+  virtual void watch(std::shared_ptr<actors::exit_watch> watch) = 0;
+  virtual void link_with(actor_core& other, bool linked) = 0;
+  virtual bool is_dead() const noexcept = 0;
 
   // -- facts --------------------------------------------------------------------------------------
-  std::uint64_t id() const noexcept { return id_; }
-  const class_info& info() const noexcept { return *info_; }
-  const options& given() const noexcept;
-  std::string name() const;
-  std::string full_name() const;
-  phase life() const noexcept { return phase_.load(); }
-  std::size_t pending() const noexcept { return pending_.load(std::memory_order_acquire); }
-  int restarts() const noexcept { return restarts_; }
-  actors::actor_engine& engine() const noexcept { return engine_; }
-  std::string in_namespace() const;
+  virtual std::uint64_t id() const noexcept = 0;
+  virtual std::string name() const = 0;
+  virtual std::string full_name() const = 0;
+  virtual const class_info& info() const noexcept = 0;
+  /// The clock of its process's runtime.
+  virtual core::timers& timers() const noexcept = 0;
 
-  // -- core::job ----------------------------------------------------------------------------------
-  resume_result resume(caf::execution_unit*, std::size_t max_throughput) override;
-  void intrusive_ptr_add_ref_impl() override { add_reference(); }
-  void intrusive_ptr_release_impl() override { release_reference(); }
-
- private:
-  friend class actors::actor_engine;
-  friend class actors::group_runner;
-  friend class actors::resource_gate;
-
-  static constexpr std::uint32_t no_more_handles = 0x8000'0000;
-
-  actor_core(actors::actor_engine& engine, const class_info& info, options_ptr options);
-  ~actor_core() override;
-  void* instance() noexcept;
-  actors::actor_extras& extras();
-
-  // runners
-  void activate(actors::call_group& group) noexcept;
-  void activate_all() noexcept;
-  bool has_work(const actors::call_group& group) const noexcept;
-  /// Whether the group is popped by the actor itself as its one runner.
-  bool has_one_consumer(const actors::call_group& group) const noexcept {
-    return &group == &main_ && group.limit == 1;
-  }
-  bool has_call_again(const actors::call_group& group) const noexcept;
-  actor_call* pop(actors::call_group& group) noexcept;
-  resume_result run_group(actors::call_group& group, actors::running_call& running,
-                          std::size_t max_throughput) noexcept;
-  void run_call(actor_call& call, actors::running_call& running) noexcept;
-  void leave(actors::call_group& group) noexcept;
-  actors::call_group& group_of(const actor_call& call) noexcept;
-  bool is_ordered() const noexcept;
-
-  // orders
-  void give_order(std::uint32_t order) noexcept;
-  void carry_out() noexcept;
-  std::uint32_t create() noexcept;
-  void fail_now() noexcept;
-  void end_now() noexcept;
-  bool may_restart() const noexcept;
-  bool may_retry(const actor_call& call) const noexcept;
-  void end_suspended(const std::string& why, bool restarts) noexcept;
-  void end_interrupted(actor_call& call, const std::string& why, bool restarts) noexcept;
-  void fail_queued(const failure_ptr& why) noexcept;
-  void retire_creation() noexcept;
-  void unwound(actor_call& call) noexcept;
-  failure_ptr death_failure() const;
-  void check_scope() noexcept;
-  void open_gate() noexcept;
-
-  // lanes: calls of a caller behind one that waits for its arguments
-  void hold(actor_call& call) noexcept;
-  void flush_lane(std::uint64_t caller) noexcept;
-  void enqueue(actor_call& call) noexcept;
-
-  actors::actor_engine& engine_;
-  const class_info* info_;
-  options_ptr options_;
-  std::uint64_t id_;
-  std::atomic<std::uint32_t> references_{2};  ///< the living actor, and its handles
-  std::atomic<std::uint32_t> handles_{1};
-  std::atomic<std::uint32_t> pending_{0};  ///< calls that were accepted and have not ended
-  std::atomic<std::uint32_t> orders_{0};
-  std::atomic<std::int32_t> runners_{0};  ///< in a turn, or scheduled
-  std::atomic<phase> phase_{phase::pending};
-  std::atomic<bool> constructed_{false};  ///< the instance exists
-  std::atomic<bool> carrying_out_{false};
-  std::atomic<bool> ending_{false};        ///< ordered to end for good, when its code has left
-  std::atomic<std::uint8_t> gate_{1};      ///< conditions of the creation that are not met
-  std::atomic<bool> lanes_in_use_{false};  ///< exact for the caller whose lane it is
-  std::atomic<bool> has_again_{false};
-  mutable core::spin_lock lock_;
-  int restarts_ = 0;
-  std::atomic<int> suspended_{0};  ///< coroutine calls put aside
-  int max_suspended_ = 0;
-  actors::call_group main_;
-  actors::running_call running_;
-  actor_call* creation_ = nullptr;  ///< pinned until it is retired
-  std::atomic<bool> creation_retired_{false};
-  object_ptr creation_object_;
-  actor_call* aside_ = nullptr;  ///< guarded by lock_
-  core::lazy<actors::actor_extras> extras_;
-  actor_core* next_ = nullptr;  ///< in the engine's list, as previous_
-  actor_core* previous_ = nullptr;
+ protected:
+  ~actor_core() = default;
 };
 
 }  // namespace troupe::detail
-
-namespace troupe::actors {
-
-/// The resources that an actor holds for life: asked for before its instance is made.
-class resource_gate final : public core::claimant {
- public:
-  resource_gate(detail::actor_core& actor, core::shape_id shape) : actor_(actor), shape_(shape) {}
-  void ask();
-  void give_back() noexcept;
-  void granted() noexcept override;
-
- private:
-  detail::actor_core& actor_;
-  core::shape_id shape_;
-  std::atomic<bool> has_{false};
-};
-
-/// A watch on an actor's end.
-struct exit_watch {
-  std::function<void(const exit_info&)> f;
-  detail::actor_core* watcher = nullptr;  ///< holds a reference; null: a job of its own
-  std::atomic<bool> cancelled{false};
-  ~exit_watch() {
-    if (watcher != nullptr) watcher->release_reference();
-  }
-};
-
-/// What most actors never need.
-struct actor_extras {
-  struct lane {
-    std::uint64_t caller = 0;
-    std::deque<detail::actor_call*> calls;
-  };
-  std::vector<lane> lanes;  // guarded by the actor's lock, as all below
-  std::vector<std::shared_ptr<exit_watch>> watches;
-  std::vector<detail::actor_core*> links;  // each a reference
-  std::vector<std::weak_ptr<void>> timers;
-  std::vector<std::unique_ptr<call_group>> groups;
-  std::deque<detail::actor_call*> again;  // to be run before all others
-  exit_reason ordered_reason = exit_reason::killed;
-  std::string ordered_message;
-  bool ordered_restart = false;
-  bool ordered = false;
-  std::optional<exit_info> end;  // once dead
-  std::unique_ptr<resource_gate> resources;
-  running_call* running = nullptr;  // those of group runners, linked
-};
-
-}  // namespace troupe::actors

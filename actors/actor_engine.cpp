@@ -10,7 +10,7 @@
 
 namespace troupe::actors {
 
-using detail::actor_core;
+using detail::local_actor;
 using detail::actor_core_ptr;
 
 namespace {
@@ -52,7 +52,7 @@ actor_core_ptr actor_engine::create(const detail::class_info& info, detail::acto
     }
   }
   taken = true;
-  actor_core* const actor = actor_core::make(*this, info, creation, std::move(options));
+  local_actor* const actor = local_actor::make(*this, info, creation, std::move(options));
   actor_core_ptr handle = actor_core_ptr::adopt(actor);
   if (!demand.empty()) {
     actor->gate_.store(2);
@@ -77,16 +77,16 @@ actor_core_ptr actor_engine::create(const detail::class_info& info, detail::acto
 }
 
 /// Registers the actor's name, if it has one, and adds it to the living. Requires the lock.
-void actor_engine::enlist(actor_core& actor) {
+void actor_engine::enlist(local_actor& actor) {
   const options& o = actor.given();
   core::require_runtime("remote");  // under the lock that an abort takes: it sees this actor, or not
   if (!o.name.empty()) {
     const std::string in = actor.in_namespace();
     if (const auto holder = registry_.find(in, o.name)) {
-      actor_core* const other = named_.at(*holder);
+      local_actor* const other = named_.at(*holder);
       // One that goes out of scope can be reached no more, though it has not ended yet.
-      const bool going = other->handles_.load() == actor_core::no_more_handles;
-      if (!going && other->life() != actor_core::phase::dead) {
+      const bool going = other->handles_.load() == local_actor::no_more_handles;
+      if (!going && other->life() != local_actor::phase::dead) {
         throw actor_name_error("the name " + quoted(in, o.name) + " is taken by actor " +
                                other->full_name() + ": choose another one, or use get_if_exists");
       }
@@ -107,7 +107,7 @@ actor_core_ptr actor_engine::existing(std::string_view in_namespace, std::string
                                       const detail::class_info& info) {
   const auto id = registry_.find(in_namespace, name);
   if (!id) return {};
-  actor_core* const actor = named_.at(*id);
+  local_actor* const actor = named_.at(*id);
   if (!actor->try_add_handle()) return {};
   actor_core_ptr handle = actor_core_ptr::adopt(actor);
   if (*actor->info().type != *info.type) {
@@ -127,7 +127,7 @@ actor_core_ptr actor_engine::find(std::string_view name, std::string_view in_nam
                          "; see troupe::list_actors() for those that live");
 }
 
-void actor_engine::remove(actor_core& actor) noexcept {
+void actor_engine::remove(local_actor& actor) noexcept {
   const std::lock_guard guard(mutex_);
   if (!actor.given().name.empty() &&
       registry_.remove(actor.in_namespace(), actor.given().name, actor.id())) {
@@ -143,19 +143,19 @@ std::vector<actor_summary> actor_engine::list() {
   std::vector<actor_summary> all;
   {
     const std::lock_guard guard(mutex_);
-    for (actor_core* actor = first_; actor != nullptr; actor = actor->next_) {
+    for (local_actor* actor = first_; actor != nullptr; actor = actor->next_) {
       const char* state = "alive";
       switch (actor->life()) {
-        case actor_core::phase::dead:
+        case local_actor::phase::dead:
           continue;
-        case actor_core::phase::pending:
+        case local_actor::phase::pending:
           // `ready()` of a handle is there a moment before the phase changes.
           if (!actor->constructed()->has_value()) state = "pending";
           break;
-        case actor_core::phase::restarting:
+        case local_actor::phase::restarting:
           state = "restarting";
           break;
-        case actor_core::phase::alive:
+        case local_actor::phase::alive:
           break;
       }
       all.push_back({.id = {actor->id()},
@@ -173,23 +173,23 @@ std::vector<actor_summary> actor_engine::list() {
 
 bool actor_engine::idle() {
   const std::lock_guard guard(mutex_);
-  for (actor_core* actor = first_; actor != nullptr; actor = actor->next_) {
-    if (actor->pending() != 0 || actor->life() == actor_core::phase::pending) return false;
+  for (local_actor* actor = first_; actor != nullptr; actor = actor->next_) {
+    if (actor->pending() != 0 || actor->life() == local_actor::phase::pending) return false;
   }
   return true;
 }
 
 void actor_engine::abort() noexcept {
-  std::vector<actor_core*> all;
+  std::vector<local_actor*> all;
   {
     const std::lock_guard guard(mutex_);
     all.reserve(live());
-    for (actor_core* actor = first_; actor != nullptr; actor = actor->next_) {
+    for (local_actor* actor = first_; actor != nullptr; actor = actor->next_) {
       actor->add_reference();
       all.push_back(actor);
     }
   }
-  for (actor_core* actor : all) {
+  for (local_actor* actor : all) {
     actor->order_end(exit_reason::shutdown, "the runtime was shut down", false);
     actor->release_reference();
   }
@@ -198,7 +198,7 @@ void actor_engine::abort() noexcept {
 std::vector<std::string> actor_engine::names(std::size_t most) {
   std::vector<std::string> result;
   const std::lock_guard guard(mutex_);
-  for (actor_core* actor = first_; actor != nullptr && result.size() < most; actor = actor->next_) {
+  for (local_actor* actor = first_; actor != nullptr && result.size() < most; actor = actor->next_) {
     result.push_back(actor->full_name());
   }
   return result;

@@ -10,7 +10,7 @@
 
 #include <troupe/actor.hpp>
 
-#include "actors/actor_core.hpp"
+#include "actors/local_actor.hpp"
 #include "actors/registry_state.hpp"
 #include "core/parker.hpp"
 #include "core/runtime.hpp"
@@ -33,7 +33,7 @@ class actor_engine final : public core::component {
   detail::actor_core_ptr find(std::string_view name, std::string_view in_namespace,
                               const detail::class_info& info);
   /// A dead actor leaves: its name is free again.
-  void remove(detail::actor_core& actor) noexcept;
+  void remove(detail::local_actor& actor) noexcept;
 
   std::vector<actor_summary> list();
   std::size_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
@@ -52,7 +52,7 @@ class actor_engine final : public core::component {
   std::vector<std::string> names(std::size_t most);
 
  private:
-  void enlist(detail::actor_core& actor);
+  void enlist(detail::local_actor& actor);
   detail::actor_core_ptr existing(std::string_view in_namespace, std::string_view name,
                                   const detail::class_info& info);
 
@@ -62,9 +62,9 @@ class actor_engine final : public core::component {
   std::atomic<core::parker*> drainer_{nullptr};
 
   std::mutex mutex_;
-  detail::actor_core* first_ = nullptr;  // guarded by mutex_, as below
+  detail::local_actor* first_ = nullptr;  // guarded by mutex_, as below
   registry_state registry_;
-  std::unordered_map<std::uint64_t, detail::actor_core*> named_;
+  std::unordered_map<std::uint64_t, detail::local_actor*> named_;
 };
 
 }  // namespace troupe::actors

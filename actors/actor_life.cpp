@@ -5,7 +5,7 @@
 #include <thread>
 #include <utility>
 
-#include "actors/actor_core.hpp"
+#include "actors/local_actor.hpp"
 #include "actors/actor_engine.hpp"
 #include "actors/actor_errors.hpp"
 #include "actors/group_runner.hpp"
@@ -54,12 +54,12 @@ actor_call* pop_locked(call_group& group, actors::mailbox& from) noexcept {
 
 // -- orders ---------------------------------------------------------------------------------------
 
-void actor_core::give_order(std::uint32_t order) noexcept {
+void local_actor::give_order(std::uint32_t order) noexcept {
   orders_.fetch_or(order);
   activate(main_);  // if none is there to see it
 }
 
-void actor_core::order_end(exit_reason reason, std::string message, bool restart) noexcept {
+void local_actor::order_end(exit_reason reason, std::string message, bool restart) noexcept {
   if (life() == phase::dead) return;
   const bool restarts = restart && may_restart();
   const bool fails_calls = !restarts && reason != exit_reason::out_of_scope;
@@ -136,7 +136,7 @@ void actor_core::order_end(exit_reason reason, std::string message, bool restart
 }
 
 /// Runs on the stage, with no runner at work and all orders given so far.
-void actor_core::carry_out() noexcept {
+void local_actor::carry_out() noexcept {
   for (;;) {
     if (carrying_out_.exchange(true)) return;
     add_reference();  // an end drops the one of the living actor
@@ -165,7 +165,7 @@ void actor_core::carry_out() noexcept {
 }
 
 /// The orders that are left.
-std::uint32_t actor_core::create() noexcept {
+std::uint32_t local_actor::create() noexcept {
   core::execution inner{.call = creation_, .actor = this};
   failure_ptr thrown;
   auto outcome = invocation::outcome::finished;
@@ -202,7 +202,7 @@ std::uint32_t actor_core::create() noexcept {
   return orders_.fetch_and(~order_create) & ~order_create;
 }
 
-void actor_core::fail_now() noexcept {
+void local_actor::fail_now() noexcept {
   std::string message;
   {
     const std::lock_guard guard(lock_);
@@ -234,7 +234,7 @@ void actor_core::fail_now() noexcept {
 
 /// Ends the coroutine calls that have begun: their frames belong to the old instance. Runs alone,
 /// so that it may pop what was woken.
-void actor_core::end_suspended(const std::string& why, bool restarts) noexcept {
+void local_actor::end_suspended(const std::string& why, bool restarts) noexcept {
   const auto end = [&](actor_call& call) {
     call.drop_frame();
     end_interrupted(call, why, restarts);
@@ -264,7 +264,7 @@ void actor_core::end_suspended(const std::string& why, bool restarts) noexcept {
   for (const auto& group : extras().groups) drain(*group);
 }
 
-failure_ptr actor_core::death_failure() const {
+failure_ptr local_actor::death_failure() const {
   const std::lock_guard guard(lock_);
   const std::string why = extras_ && extras_->end ? extras_->end->message
                           : ending_.load()        ? extras_->ordered_message
@@ -274,7 +274,7 @@ failure_ptr actor_core::death_failure() const {
 
 /// Ends the calls that have not begun. Runs alone, as `end_suspended`; a runner ends what comes
 /// later.
-void actor_core::fail_queued(const failure_ptr& why) noexcept {
+void local_actor::fail_queued(const failure_ptr& why) noexcept {
   const auto end = [&](actor_call& call) {
     call.abandon(why);
     call.retire();
@@ -293,7 +293,7 @@ void actor_core::fail_queued(const failure_ptr& why) noexcept {
   for (const auto& group : extras().groups) drain(*group);
 }
 
-void actor_core::end_now() noexcept {
+void local_actor::end_now() noexcept {
   exit_info end{.id = {id_}, .name = name(), .reason = {}, .message = {}};
   {
     const std::lock_guard guard(lock_);
@@ -364,12 +364,12 @@ void actor_core::end_now() noexcept {
 
 // -- start ----------------------------------------------------------------------------------------
 
-void actor_core::prepare_creation() noexcept {
+void local_actor::prepare_creation() noexcept {
   creation_->set_keep_arguments(given().max_restarts != 0);
   creation_->connect_arguments();
 }
 
-void actor_core::discard() noexcept {
+void local_actor::discard() noexcept {
   phase_.store(phase::dead);
   if (extras_) extras_->resources.reset();
   if (given().lifetime == lifetime::detached) handles_.fetch_sub(1);  // no name holds it
@@ -379,13 +379,13 @@ void actor_core::discard() noexcept {
   release_reference();
 }
 
-void actor_core::start() {
+void local_actor::start() {
   if (creation_->release_arguments()) open_gate();
   if (extras_ && extras_->resources) extras_->resources->ask();
 }
 
 /// One more condition of the creation is met.
-void actor_core::open_gate() noexcept {
+void local_actor::open_gate() noexcept {
   if (gate_.fetch_sub(1) != 1) return;
   if (life() == phase::dead) {
     retire_creation();
@@ -394,7 +394,7 @@ void actor_core::open_gate() noexcept {
   }
 }
 
-void actor_core::retire_creation() noexcept {
+void local_actor::retire_creation() noexcept {
   if (creation_retired_.exchange(true)) return;
   creation_->retire();
   release_reference();  // the one that kept the actor for its creation

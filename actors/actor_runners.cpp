@@ -3,7 +3,7 @@
 #include <mutex>
 #include <utility>
 
-#include "actors/actor_core.hpp"
+#include "actors/local_actor.hpp"
 #include "actors/actor_engine.hpp"
 #include "actors/actor_errors.hpp"
 #include "actors/group_runner.hpp"
@@ -18,7 +18,7 @@ using actors::running_call;
 
 // -- runners --------------------------------------------------------------------------------------
 
-void actor_core::activate(call_group& group) noexcept {
+void local_actor::activate(call_group& group) noexcept {
   int seen = group.active.load();
   while (seen < group.limit) {
     if (!group.active.compare_exchange_weak(seen, seen + 1)) continue;
@@ -34,7 +34,7 @@ void actor_core::activate(call_group& group) noexcept {
   }
 }
 
-void actor_core::activate_all() noexcept {
+void local_actor::activate_all() noexcept {
   if (has_work(main_)) activate(main_);
   if (!extras_) return;
   for (const auto& group : extras_->groups) {
@@ -42,20 +42,20 @@ void actor_core::activate_all() noexcept {
   }
 }
 
-bool actor_core::has_work(const call_group& group) const noexcept {
+bool local_actor::has_work(const call_group& group) const noexcept {
   return !group.resumed.empty() || has_call_again(group) ||
          (!group.fresh.empty() && suspended_.load() < max_suspended_);
 }
 
 /// Whether a call of this group is to be run again.
-bool actor_core::has_call_again(const call_group& group) const noexcept {
+bool local_actor::has_call_again(const call_group& group) const noexcept {
   if (!has_again_.load()) return false;
   const std::lock_guard guard(lock_);
   return std::any_of(extras_->again.begin(), extras_->again.end(),
                      [&](const actor_call* call) { return call->group_ == group.index; });
 }
 
-actor_call* actor_core::pop(call_group& group) noexcept {
+actor_call* local_actor::pop(call_group& group) noexcept {
   if (has_again_.load()) {
     const std::lock_guard guard(lock_);
     auto& again = extras_->again;
@@ -81,11 +81,11 @@ actor_call* actor_core::pop(call_group& group) noexcept {
   return take();
 }
 
-core::job::resume_result actor_core::resume(caf::execution_unit*, std::size_t max_throughput) {
+core::job::resume_result local_actor::resume(caf::execution_unit*, std::size_t max_throughput) {
   return run_group(main_, running_, max_throughput);
 }
 
-core::job::resume_result actor_core::run_group(call_group& group, running_call& running,
+core::job::resume_result local_actor::run_group(call_group& group, running_call& running,
                                                std::size_t max_throughput) noexcept {
   running_call* const outer = std::exchange(running_call::current, &running);
   auto result = resume_later;
@@ -118,7 +118,7 @@ core::job::resume_result actor_core::run_group(call_group& group, running_call& 
 }
 
 /// Ends a runner's turn because of an order. The last one carries it out.
-void actor_core::leave(call_group& group) noexcept {
+void local_actor::leave(call_group& group) noexcept {
   group.active.fetch_sub(1);
   if (runners_.fetch_sub(1) == 1) carry_out();
   // What came meanwhile found no free place for a runner.
@@ -127,7 +127,7 @@ void actor_core::leave(call_group& group) noexcept {
   }
 }
 
-void actor_core::run_call(actor_call& call, running_call& running) noexcept {
+void local_actor::run_call(actor_call& call, running_call& running) noexcept {
   if (life() == phase::dead) call.abandon(death_failure());
   if (call.claimed() && (!call.begun() || life() == phase::dead)) {
     call.retire();
@@ -160,19 +160,19 @@ void actor_core::run_call(actor_call& call, running_call& running) noexcept {
   }
 }
 
-bool actor_core::may_restart() const noexcept {
+bool local_actor::may_restart() const noexcept {
   const int most = given().max_restarts;
   return most == -1 || restarts_ < most;
 }
 
-bool actor_core::may_retry(const actor_call& call) const noexcept {
+bool local_actor::may_retry(const actor_call& call) const noexcept {
   const int of_call = call.stored() != nullptr ? call.stored()->get().max_task_retries : 0;
   const int most = of_call != 0 ? of_call : given().max_task_retries;
   return call.keeps_arguments() && !call.claimed() && (most == -1 || call.attempt() < most);
 }
 
 /// A failure of the actor interrupted the call: another attempt, or the error.
-void actor_core::end_interrupted(actor_call& call, const std::string& why, bool restarts) noexcept {
+void local_actor::end_interrupted(actor_call& call, const std::string& why, bool restarts) noexcept {
   if (restarts && may_retry(call)) {
     call.start_over();
     run_again(call);
@@ -186,7 +186,7 @@ void actor_core::end_interrupted(actor_call& call, const std::string& why, bool 
 }
 
 /// A method left by `this_actor::exit` or `fail`.
-void actor_core::unwound(actor_call& call) noexcept {
+void local_actor::unwound(actor_call& call) noexcept {
   const core::actor_unwind how = core::current_unwind;
   // The order comes first: the last call of an actor without handles would end it for that reason.
   if (how.exits) {

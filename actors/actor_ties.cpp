@@ -4,14 +4,22 @@
 #include <optional>
 #include <utility>
 
-#include "actors/actor_core.hpp"
+#include "actors/local_actor.hpp"
 #include "actors/group_runner.hpp"
+
+namespace troupe::actors {
+
+exit_watch::~exit_watch() {
+  if (watcher != nullptr) watcher->release_reference();
+}
+
+}  // namespace troupe::actors
 
 namespace troupe::detail {
 
 // -- watches, links, timers -----------------------------------------------------------------------
 
-void actor_core::watch(std::shared_ptr<actors::exit_watch> watch) {
+void local_actor::watch(std::shared_ptr<actors::exit_watch> watch) {
   std::optional<exit_info> end;
   {
     const std::lock_guard guard(lock_);
@@ -25,7 +33,7 @@ void actor_core::watch(std::shared_ptr<actors::exit_watch> watch) {
   actors::tell_watches({std::move(watch)}, *end);
 }
 
-void actor_core::link_with(actor_core& other, bool linked) {
+void local_actor::link_with(actor_core& other, bool linked) {
   bool late = false;
   {
     const std::lock_guard guard(lock_);
@@ -48,7 +56,7 @@ void actor_core::link_with(actor_core& other, bool linked) {
   }
 }
 
-void actor_core::keep_timer(std::weak_ptr<void> timer) {
+void local_actor::keep_timer(std::weak_ptr<void> timer) {
   const std::lock_guard guard(lock_);
   auto& timers = extras().timers;
   std::erase_if(timers, [](const auto& t) { return t.expired(); });

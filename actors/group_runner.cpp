@@ -4,7 +4,7 @@
 
 namespace troupe::actors {
 
-group_runner::group_runner(detail::actor_core& actor, call_group& group)
+group_runner::group_runner(detail::local_actor& actor, call_group& group)
     : actor_(actor), group_(group) {
   actor_.add_reference();
 }

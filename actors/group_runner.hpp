@@ -4,28 +4,26 @@
 #include <memory>
 #include <vector>
 
-#include "actors/actor_core.hpp"
+#include "actors/local_actor.hpp"
 
 namespace troupe::actors {
 
 /// Lives from its activation until it finds no call. Holds a reference to the actor.
 class group_runner final : public core::job {
  public:
-  group_runner(detail::actor_core& actor, call_group& group);
+  group_runner(detail::local_actor& actor, call_group& group);
   ~group_runner() override;
   resume_result resume(caf::execution_unit*, std::size_t max_throughput) override;
   void intrusive_ptr_add_ref_impl() override {}
   void intrusive_ptr_release_impl() override { delete this; }
 
  private:
-  detail::actor_core& actor_;
+  detail::local_actor& actor_;
   call_group& group_;
   running_call running_;
   bool listed_ = false;  ///< `running_` is where those who end the actor look
 };
 
-/// Calls the functions of watches whose actor has ended.
-void tell_watches(std::vector<std::shared_ptr<exit_watch>> watches, const exit_info& end) noexcept;
 /// Ends a timer whose actor has ended.
 void stop_timer(const std::weak_ptr<void>& timer) noexcept;
 

@@ -5,6 +5,10 @@
 
 #include "core/log_context.hpp"
 
+namespace troupe::detail {
+class local_actor;
+}
+
 namespace troupe::core {
 
 /// Holds the resources of running code and can lend them out while that code blocks.
@@ -22,7 +26,7 @@ class resource_holder {
 /// One level of execution on a thread; a task that runs in place of a wait is a further one.
 struct execution {
   detail::invocation* call = nullptr;
-  detail::actor_core* actor = nullptr;
+  detail::local_actor* actor = nullptr;
   resource_holder* resources = nullptr;
   execution* outer = nullptr;
 };

@@ -250,6 +250,7 @@ class TROUPE_API task : public invocation {
 };
 
 class actor_core;
+class local_actor;
 
 /// Link of a multi-producer queue.
 struct queue_node {
@@ -275,7 +276,8 @@ class TROUPE_API actor_call : public invocation, public queue_node {
   void take_up() noexcept override;
 
  private:
-  friend class actor_core;
+  friend class local_actor;
+  friend class actor_call_access;
   void start_deadline(std::chrono::nanoseconds timeout);
   /// A reference to the target for those who do not know whether the call has ended; null then.
   actor_core* hold_target() noexcept;

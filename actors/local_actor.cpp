@@ -1,4 +1,4 @@
-#include "actors/actor_core.hpp"
+#include "actors/local_actor.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -20,11 +20,11 @@ namespace {
 const options default_options{};
 
 std::size_t instance_offset(std::size_t alignment) {
-  return (sizeof(detail::actor_core) + alignment - 1) / alignment * alignment;
+  return (sizeof(detail::local_actor) + alignment - 1) / alignment * alignment;
 }
 
 std::align_val_t alignment_of(const detail::class_info& info) {
-  return std::align_val_t(std::max(info.alignment, alignof(detail::actor_core)));
+  return std::align_val_t(std::max(info.alignment, alignof(detail::local_actor)));
 }
 
 }  // namespace
@@ -37,11 +37,11 @@ using actors::call_group;
 
 // -- memory ---------------------------------------------------------------------------------------
 
-actor_core* actor_core::make(actors::actor_engine& engine, const class_info& info,
+local_actor* local_actor::make(actors::actor_engine& engine, const class_info& info,
                              actor_call* creation, options_ptr options) {
   void* const memory = ::operator new(actors::instance_offset(info.alignment) + info.size,
                                       actors::alignment_of(info));
-  auto* const actor = ::new (memory) actor_core(engine, info, std::move(options));
+  auto* const actor = ::new (memory) local_actor(engine, info, std::move(options));
   actor->creation_ = creation;
   actor->creation_object_ = object_ptr::adopt(creation);
   creation->creates_ = true;
@@ -50,7 +50,7 @@ actor_core* actor_core::make(actors::actor_engine& engine, const class_info& inf
   return actor;
 }
 
-actor_core::actor_core(actors::actor_engine& engine, const class_info& info,
+local_actor::local_actor(actors::actor_engine& engine, const class_info& info,
                        options_ptr given_options)
     : engine_(engine), info_(&info), options_(std::move(given_options)), id_(engine.next_id()) {
   const troupe::options& o = given();
@@ -66,48 +66,50 @@ actor_core::actor_core(actors::actor_engine& engine, const class_info& info,
   }
 }
 
-actor_core::~actor_core() = default;
+local_actor::~local_actor() = default;
 
-void actor_core::release_reference() noexcept {
+void local_actor::release_reference() noexcept {
   if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   const std::align_val_t alignment = actors::alignment_of(*info_);
-  this->~actor_core();
+  this->~local_actor();
   ::operator delete(static_cast<void*>(this), alignment);
 }
 
-void* actor_core::instance() noexcept {
+void* local_actor::instance() noexcept {
   return reinterpret_cast<std::byte*>(this) + actors::instance_offset(info_->alignment);
 }
 
-actors::actor_extras& actor_core::extras() { return extras_.make(); }
+actors::actor_extras& local_actor::extras() { return extras_.make(); }
 
-const options& actor_core::given() const noexcept {
+const options& local_actor::given() const noexcept {
   return options_ ? options_->get() : actors::default_options;
 }
 
-std::string actor_core::name() const {
+core::timers& local_actor::timers() const noexcept { return *engine_.runtime().the_timers; }
+
+std::string local_actor::name() const {
   return std::string(given().name.empty() ? info_->name : given().name);
 }
 
-std::string actor_core::full_name() const {
+std::string local_actor::full_name() const {
   return given().name.empty() ? std::string(info_->name) + " #" + std::to_string(id_)
                               : std::string(info_->name) + " '" + std::string(given().name) + "'";
 }
 
-std::string actor_core::in_namespace() const {
+std::string local_actor::in_namespace() const {
   return given().in_namespace.empty() ? engine_.runtime().settings.job_namespace
                                       : std::string(given().in_namespace);
 }
 
 // -- handles --------------------------------------------------------------------------------------
 
-void actor_core::release_handle() noexcept {
+void local_actor::release_handle() noexcept {
   if (handles_.fetch_sub(1) != 1) return;
   check_scope();
   release_reference();
 }
 
-bool actor_core::try_add_handle() noexcept {
+bool local_actor::try_add_handle() noexcept {
   std::uint32_t seen = handles_.load();
   add_reference();  // if there are no handles now: they count as one reference
   for (;;) {
@@ -120,7 +122,7 @@ bool actor_core::try_add_handle() noexcept {
 }
 
 /// Ends an actor that nobody can call any more and that has nothing left to do.
-void actor_core::check_scope() noexcept {
+void local_actor::check_scope() noexcept {
   if (handles_.load() != 0 || pending_.load() != 0 || !constructed_.load()) return;
   std::uint32_t none = 0;
   if (handles_.compare_exchange_strong(none, no_more_handles)) {
@@ -130,13 +132,13 @@ void actor_core::check_scope() noexcept {
 
 // -- calls ----------------------------------------------------------------------------------------
 
-bool actor_core::is_ordered() const noexcept { return main_.limit == 1; }
+bool local_actor::is_ordered() const noexcept { return main_.limit == 1; }
 
-call_group& actor_core::group_of(const actor_call& call) noexcept {
+call_group& local_actor::group_of(const actor_call& call) noexcept {
   return call.group_ == 0 ? main_ : *extras_->groups[call.group_ - 1];
 }
 
-void actor_core::submit(actor_call& call, options_ptr call_options) {
+void local_actor::submit(actor_call& call, options_ptr call_options) {
   const troupe::options& o = call_options ? call_options->get() : actors::default_options;
   std::uint8_t group = 0;
   if (!o.concurrency_group.empty()) {
@@ -203,14 +205,14 @@ void actor_core::submit(actor_call& call, options_ptr call_options) {
   enqueue(call);
 }
 
-void actor_core::enqueue(actor_call& call) noexcept {
+void local_actor::enqueue(actor_call& call) noexcept {
   call_group& group = group_of(call);
   call.set_state(invocation::run_state::queued);
   group.fresh.push(call);
   if (constructed_.load() || life() == phase::dead) activate(group);
 }
 
-void actor_core::hold(actor_call& call) noexcept {
+void local_actor::hold(actor_call& call) noexcept {
   const std::lock_guard guard(lock_);
   auto& lanes = extras().lanes;
   const auto at = std::find_if(lanes.begin(), lanes.end(),
@@ -223,7 +225,7 @@ void actor_core::hold(actor_call& call) noexcept {
 }
 
 /// Sends on what stands ready at the head of a caller's lane, in its order.
-void actor_core::flush_lane(std::uint64_t caller) noexcept {
+void local_actor::flush_lane(std::uint64_t caller) noexcept {
   auto& lanes = extras().lanes;
   const auto at = std::find_if(lanes.begin(), lanes.end(),
                                [&](const auto& lane) { return lane.caller == caller; });
@@ -238,7 +240,7 @@ void actor_core::flush_lane(std::uint64_t caller) noexcept {
   lanes_in_use_.store(!lanes.empty(), std::memory_order_relaxed);
 }
 
-void actor_core::dispatch(actor_call& call) noexcept {
+void local_actor::dispatch(actor_call& call) noexcept {
   if (call.creates_) {
     open_gate();
     return;
@@ -254,7 +256,7 @@ void actor_core::dispatch(actor_call& call) noexcept {
   enqueue(call);
 }
 
-void actor_core::go_on(actor_call& call) noexcept {
+void local_actor::go_on(actor_call& call) noexcept {
   if (!take_up(call)) return;
   call_group& group = group_of(call);
   call.set_state(invocation::run_state::queued);
@@ -262,22 +264,22 @@ void actor_core::go_on(actor_call& call) noexcept {
   activate(group);
 }
 
-void actor_core::call_ended() noexcept {
+void local_actor::call_ended() noexcept {
   if (pending_.fetch_sub(1) != 1) return;
   check_scope();
   engine_.actor_is_idle();
   release_reference();
 }
 
-void actor_core::stop_showing(actor_call& call) noexcept {
+void local_actor::stop_showing(actor_call& call) noexcept {
   actors::running_call::current->end(&call);
 }
 
-void actor_core::take_back(actor_call& call) noexcept {
+void local_actor::take_back(actor_call& call) noexcept {
   if (take_up(call)) actors::running_call::current->begin(&call);
 }
 
-void actor_core::put_aside(actor_call& call) noexcept {
+void local_actor::put_aside(actor_call& call) noexcept {
   stop_showing(call);
   const std::lock_guard guard(lock_);
   call.aside_ = true;
@@ -289,7 +291,7 @@ void actor_core::put_aside(actor_call& call) noexcept {
 }
 
 /// True for the one who may go on with the call.
-bool actor_core::take_up(actor_call& call) noexcept {
+bool local_actor::take_up(actor_call& call) noexcept {
   const std::lock_guard guard(lock_);
   if (!std::exchange(call.aside_, false)) return false;
   (call.previous_ != nullptr ? call.previous_->next_ : aside_) = call.next_;
@@ -298,7 +300,7 @@ bool actor_core::take_up(actor_call& call) noexcept {
   return true;
 }
 
-void actor_core::run_again(actor_call& call) noexcept {
+void local_actor::run_again(actor_call& call) noexcept {
   const std::lock_guard guard(lock_);
   call.set_state(invocation::run_state::queued);
   extras().again.push_back(&call);
