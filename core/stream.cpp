@@ -20,7 +20,8 @@ class stream final : public stream_state {
   offer push(object_ptr item, invocation& producer) override {
     object_ptr waiting;
     const std::lock_guard guard(mutex_);
-    if (abandoned_) return offer::abandoned;
+    // Closed by a cancel while the producer runs: its failure stays the last item.
+    if (abandoned_ || closed_) return offer::abandoned;
     items_.push_back(std::move(item));
     ++produced_;
     waiting = std::exchange(signal_, {});
