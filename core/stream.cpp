@@ -56,20 +56,36 @@ class stream final : public stream_state {
 
   object_ptr next(const deadline& until) override {
     for (;;) {
-      object_ptr item = signal();
-      if (!item->ready()) wait_until_ready(*item, until);
+      const object_ptr there = signal();
+      if (!there->ready()) wait_until_ready(*there, until);
+      if (object_ptr item = try_next()) return item;
       const std::lock_guard guard(mutex_);
-      if (items_.empty()) {
-        if (closed_) return {};
-        continue;
-      }
+      if (items_.empty() && closed_) return {};
+    }
+  }
+
+  object_ptr try_next() noexcept override {
+    object_ptr item;
+    consumption tell;
+    std::size_t read = 0;
+    {
+      const std::lock_guard guard(mutex_);
+      if (items_.empty()) return {};
       item = std::move(items_.front());
       items_.pop_front();
+      read = ++consumed_;
+      tell = on_consumed_;
       // Woken under the lock: the producer forgets its pause under the same one.
       if (paused_ != nullptr && items_.size() <= bound_ / 2)
         std::exchange(paused_, nullptr)->wake();
-      return item;
     }
+    if (tell) tell(read, false);
+    return item;
+  }
+
+  void on_consumed(consumption f) override {
+    const std::lock_guard guard(mutex_);
+    on_consumed_ = std::move(f);
   }
 
   object_ptr signal() override {
@@ -91,10 +107,17 @@ class stream final : public stream_state {
 
   void abandon() noexcept override {
     std::deque<object_ptr> dropped;
-    const std::lock_guard guard(mutex_);
-    abandoned_ = true;
-    dropped.swap(items_);
-    if (paused_ != nullptr) std::exchange(paused_, nullptr)->wake();
+    consumption tell;
+    std::size_t read = 0;
+    {
+      const std::lock_guard guard(mutex_);
+      abandoned_ = true;
+      dropped.swap(items_);
+      read = consumed_;
+      tell = std::exchange(on_consumed_, nullptr);
+      if (paused_ != nullptr) std::exchange(paused_, nullptr)->wake();
+    }
+    if (tell) tell(read, true);
     if (!dropped.empty() && dropped.back()->has_failed() && dropped.back()->why()->info) {
       const failure_info& info = *dropped.back()->why()->info;
       log::warn("the stream of '", info.frames.front(),
@@ -109,6 +132,8 @@ class stream final : public stream_state {
   invocation* paused_ = nullptr;  // a producer that waits for room; it is pinned while suspended
   std::size_t bound_;
   std::size_t produced_ = 0;
+  std::size_t consumed_ = 0;
+  consumption on_consumed_;
   bool closed_ = false;
   bool abandoned_ = false;
 };

@@ -126,6 +126,15 @@ class actor_handle {
 
   const detail::actor_core_ptr& core() const noexcept { return core_; }
   explicit actor_handle(detail::actor_core_ptr core) noexcept : core_(std::move(core)) {}
+  /// How a handle crosses a process: it refers to the same actor there.
+  template <class Archive>
+  void save(Archive& archive) const {
+    detail::save_handle(archive, core_);
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    core_ = detail::load_handle(archive, detail::class_info_of<T>);
+  }
 
  private:
   detail::actor_core_ptr core_;

@@ -5,6 +5,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -47,8 +48,25 @@ class TROUPE_API stream_state {
   virtual bool at_end() const noexcept = 0;
   /// The consumer is gone: the producer stops.
   virtual void abandon() noexcept = 0;
+  /// An item if one is there, without waiting.
+  virtual object_ptr try_next() noexcept = 0;
+  /// Tells a producer in another process how many items have been read in all, and whether no
+  /// further ones are wanted. Called by the consumer, without a lock; must not block.
+  using consumption = std::function<void(std::size_t read, bool abandoned)>;
+  virtual void on_consumed(consumption f) = 0;
 };
 using stream_ptr = std::shared_ptr<stream_state>;
+
+/// A generator's results on their way to another process or from one.
+class TROUPE_API remote_stream {
+ public:
+  virtual const stream_ptr& stream() const noexcept = 0;
+  virtual object_ptr read_item(input_archive& archive) = 0;
+  virtual void write_item(const object_state& item, output_archive& archive) const = 0;
+
+ protected:
+  ~remote_stream() = default;
+};
 
 enum class production : std::uint8_t { paused, abandoned, ended };
 

@@ -17,6 +17,7 @@
 #include <troupe/detail/archivable.hpp>
 #include <troupe/detail/copyable.hpp>
 #include <troupe/detail/object_state.hpp>
+#include <troupe/detail/sharing.hpp>
 #include <troupe/detail/waiting.hpp>
 #include <troupe/error.hpp>
 
@@ -68,6 +69,15 @@ class object_ref {
   }
   detail::object_state& state() const { return *checked(); }
   explicit object_ref(detail::object_ptr pointer) noexcept : pointer_(std::move(pointer)) {}
+  /// How a ref crosses a process: whoever reads it borrows the object from its owner.
+  template <class Archive>
+  void save(Archive& archive) const {
+    detail::save_ref(archive, pointer_, detail::object_ops_of<T>());
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    pointer_ = detail::load_ref(archive, detail::object_ops_of<T>());
+  }
 
   /// Inside a coroutine task or method: suspends it until the object is ready, without a thread.
   detail::ref_awaiter<T> operator co_await() const&;
@@ -125,7 +135,7 @@ class any_ref {
 template <class T>
 inline constexpr bool detail::archivable_v<object_ref<T>> = true;
 template <>
-inline constexpr bool detail::archivable_v<any_ref> = true;
+inline constexpr bool detail::stays_in_process_v<any_ref> = true;
 
 // -- put ------------------------------------------------------------------------------------------
 

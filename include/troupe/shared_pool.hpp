@@ -194,7 +194,7 @@ class shared_pool {
 };
 
 template <class T>
-inline constexpr bool detail::archivable_v<shared_pool<T>> = true;
+inline constexpr bool detail::stays_in_process_v<shared_pool<T>> = true;
 
 /// The pool that was started with this name. `in_namespace` is the session's when empty.
 /// @throws actor_name_error when there is none, or its members are of another class.

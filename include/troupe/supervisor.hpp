@@ -124,7 +124,7 @@ struct child_handle {
   const class_info* info = nullptr;
 };
 template <>
-inline constexpr bool archivable_v<child_handle> = true;
+inline constexpr bool stays_in_process_v<child_handle> = true;
 
 /// The actor behind a `supervisor`. It blocks while children start and stop: what comes meanwhile
 /// waits, as in Erlang.
@@ -215,7 +215,7 @@ class supervisor {
 };
 
 template <>
-inline constexpr bool detail::archivable_v<supervisor> = true;
+inline constexpr bool detail::stays_in_process_v<supervisor> = true;
 
 /// Starts a supervisor and its children, in this order; each one's constructor has run before the
 /// next one starts. Returns at once: when one does not start, those before it are stopped and the

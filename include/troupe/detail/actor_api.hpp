@@ -125,12 +125,20 @@ struct construction_ref_only {
 template <class U, bool Waits>
 class construction_ref_slot {
  public:
+  using received_as = std::conditional_t<Waits, const U&, const object_ref<U>&>;
   static constexpr bool refers = Waits;
   static constexpr bool repeatable = true;
   explicit construction_ref_slot(object_ptr object) : object_(std::move(object)) {}
   construction_ref<U> take(bool) { return {object_}; }
   object_state& object() noexcept { return *object_; }
   dependency& node() noexcept { return node_; }
+  void archive(output_archive& out) const {
+    if constexpr (Waits) {
+      out.root(*static_cast<const U*>(object_->value()));
+    } else {
+      out(object_ref<U>(object_));
+    }
+  }
 
  private:
   object_ptr object_;
@@ -186,10 +194,22 @@ decltype(auto) construction_input(A&& argument) {
   }
 }
 
+/// What an actor's arguments are archived as; nothing when one cannot be archived: then the actor
+/// lives in the process that starts it.
+template <class Target, class Slots>
+struct construction_archive {};
+template <class Target, class... Slot>
+requires(archivable_v<wire_type_t<typename Slot::received_as>>&&...)
+struct construction_archive<Target, std::tuple<Slot...>> {
+  using reader = construction_reader<Target, typename Slot::received_as...>;
+};
+
 template <class Class>
 struct construction_target {
   using result = void;
   static constexpr std::string_view name = class_name<Class>();
+  template <class Base, class Slots>
+  using reader = typename construction_archive<construction_target, Slots>::reader;
 
   template <class Slots>
   static void call(void* memory, Slots& slots, invocation&, bool keep) {

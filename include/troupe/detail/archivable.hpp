@@ -67,6 +67,11 @@ constexpr bool declared_in_std() {
 template <class T>
 constexpr bool judge_archivable();
 
+/// Types that pass where an archivable one is asked for, but whose values cannot leave their process:
+/// archiving one throws.
+template <class T>
+inline constexpr bool stays_in_process_v = false;
+
 /// The answer. Troupe's own types that know how to cross a process specialise it.
 template <class T>
 inline constexpr bool archivable_v = judge_archivable<T>();
@@ -355,7 +360,7 @@ template <class T>
 constexpr bool judge_archivable() {
   if constexpr (!std::is_same_v<T, std::remove_cv_t<T>>) {
     return archivable_v<std::remove_cv_t<T>>;
-  } else if constexpr (enable_archive<T> || std::is_void_v<T>) {
+  } else if constexpr (enable_archive<T> || stays_in_process_v<T> || std::is_void_v<T>) {
     return true;
   } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
     return true;

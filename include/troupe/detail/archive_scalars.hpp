@@ -56,6 +56,19 @@ void load(input_archive& ar, T& value) {
   }
 }
 
+// --- what stays in its process -------------------------------------------------------------------
+
+template <class T>
+requires stays_in_process_v<T>
+void save(output_archive&, const T&) {
+  refuse_in_process(type_name<T>(), true);
+}
+template <class T>
+requires stays_in_process_v<T>
+void load(input_archive&, T&) {
+  refuse_in_process(type_name<T>(), false);
+}
+
 // --- cereal's own wrappers ----------------------------------------------------------------------
 
 template <class T>

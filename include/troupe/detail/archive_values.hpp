@@ -42,6 +42,11 @@ T load_value(input_archive& ar) {
 }
 
 template <class T>
+requires stays_in_process_v<T>
+struct value_maker<T> {
+  [[noreturn]] static T load(input_archive&) { refuse_in_process(type_name<T>(), false); }
+};
+template <class T>
 struct value_maker<in_process<T>> {
   [[noreturn]] static in_process<T> load(input_archive&) {
     refuse_in_process(type_name<T>(), false);

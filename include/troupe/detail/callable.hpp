@@ -148,11 +148,15 @@ requires(!referred<A>::is_ref) struct storage_of<std::span<const E, N>, A> {
   using type = A;
 };
 
+template <class P>
+struct wire_type;
+
 /// Holds an argument that was given by value.
 template <class P, class A>
 class value_argument {
  public:
   using stored = typename storage_of<std::remove_cvref_t<P>, std::remove_cvref_t<A>>::type;
+  using received_as = P;  ///< the parameter that the other process reads it for
   static constexpr bool repeatable = copyable_v<stored>;
   static constexpr bool refers = false;
 
@@ -170,6 +174,7 @@ class value_argument {
       return stored(std::move(value_));
     }
   }
+  void archive(output_archive& out) const;
 
  private:
   stored value_;
@@ -179,6 +184,7 @@ class value_argument {
 template <class P, class U>
 class object_argument {
  public:
+  using received_as = P;
   static constexpr bool repeatable = copyable_v<U>;
   static constexpr bool refers = true;
 
@@ -199,6 +205,7 @@ class object_argument {
   }
   object_state& object() noexcept { return *object_; }
   dependency& node() noexcept { return node_; }
+  void archive(output_archive& out) const;
 
  private:
   [[noreturn]] static void throw_shared_move_only(std::string_view type);

@@ -15,6 +15,8 @@
 namespace troupe::detail {
 
 class stored_options;
+class input_archive;
+class output_archive;
 
 /// What is known of a callable at compile time; one constant per function in the program.
 struct function_info {
@@ -37,6 +39,7 @@ class interruptible {
 };
 
 class invocation;
+class remote_stream;
 
 /// Waits for one argument that is not there yet.
 struct dependency final : continuation {
@@ -123,6 +126,19 @@ class TROUPE_API invocation : public object_state {
   /// Lets a call that was put aside go on. By whoever was to end its wait, who may come too late:
   /// then it does nothing.
   virtual void go_on() noexcept { dispatch(); }
+
+  // -- crossing a process; see detail/remote_call.hpp ---------------------------------------------
+
+  /// What other processes know its function by; 0 when it can run in this process only.
+  virtual std::uint64_t remote_key() const noexcept { return 0; }
+  /// Writes the arguments, which are all there. Throws `archive_error`.
+  virtual void archive_arguments(output_archive&) const {}
+  /// Writes the value. Requires `has_value()`. Throws `archive_error`.
+  virtual void archive_result(output_archive&) const {}
+  /// Completes the call with a value that another process wrote; fails it when that is damaged.
+  virtual void complete_from(input_archive&) noexcept {}
+  /// Of a generator: its results.
+  virtual remote_stream* results() noexcept { return nullptr; }
 
   // -- suspension ---------------------------------------------------------------------------------
 

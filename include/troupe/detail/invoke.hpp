@@ -15,6 +15,11 @@
 
 namespace troupe::detail {
 
+template <class Maker>
+struct registration;
+template <class Base, class Target>
+struct call_reader;
+
 /// Calls a free function, a static member function or a captureless lambda.
 template <auto F>
 struct function_target {
@@ -22,6 +27,8 @@ struct function_target {
   using result = typename sig::result;
   using params = typename sig::params;
   static constexpr std::string_view name = function_name<F>();
+  template <class Base, class Slots>
+  using reader = call_reader<Base, function_target>;
 
   template <class Slots>
   static decltype(auto) call(void*, Slots& slots, invocation& self, bool keep) {
@@ -38,6 +45,8 @@ struct method_target {
   using result = typename sig::result;
   using params = typename sig::params;
   static constexpr std::string_view name = function_name<M>();
+  template <class Base, class Slots>
+  using reader = call_reader<Base, method_target>;
 
   template <class Slots>
   static decltype(auto) call(void* instance, Slots& slots, invocation& self, bool keep) {
@@ -49,6 +58,20 @@ struct method_target {
         params{}, slots, self, keep);
   }
 };
+
+/// Whether all arguments can be archived.
+template <class Slots>
+inline constexpr bool slots_archivable_v = false;
+template <class... Slot>
+inline constexpr bool slots_archivable_v<std::tuple<Slot...>> =
+    (requires { typename Slot::received_as; } && ...);
+
+/// Whether a call of `Target` can cross a process at all.
+template <class Base, class Target, class Slots>
+concept remotable = requires {
+  typename Target::template reader<Base, Slots>;
+}
+&&slots_archivable_v<Slots>;
 
 /// Storage and bookkeeping that all kinds of calls share.
 template <class Base, class Target, class Slots>
@@ -68,6 +91,18 @@ class stored_call : public Base {
   }
   void assist_arguments() noexcept override {
     std::apply([&](auto&... slot) { (assist_one(slot), ...); }, *slots_.get());
+  }
+  std::uint64_t remote_key() const noexcept override {
+    if constexpr (remotable<Base, Target, Slots>) {
+      return registration<typename Target::template reader<Base, Slots>>::key;
+    } else {
+      return 0;
+    }
+  }
+  void archive_arguments([[maybe_unused]] output_archive& archive) const override {
+    if constexpr (remotable<Base, Target, Slots>) {
+      std::apply([&](const auto&... slot) { (slot.archive(archive), ...); }, *slots_.get());
+    }
   }
   std::uint32_t disconnect_arguments() noexcept override {
     return std::apply([&](auto&... slot) { return (disconnect_one(slot) + ... + 0U); },
@@ -106,6 +141,14 @@ class stored_call : public Base {
   bool alive_ = true;
 };
 
+template <class T>
+class remote_value;
+template <class T>
+void save_value_of(output_archive& archive, const void* value);
+/// Completes `call`, whose result lives in `slot`, with a value that another process wrote.
+template <class T, class Call>
+void receive_value(Call& call, result_slot<T>& slot, input_archive& archive) noexcept;
+
 template <class Slots>
 inline constexpr bool slots_refer_v = false;
 template <class... Slot>
@@ -127,6 +170,13 @@ class plain_call final : public stored_call<Base, Target, Slots> {
 
   template <class... A>
   explicit plain_call(A&&... inputs) : super(info, std::forward<A>(inputs)...) {}
+
+  void archive_result(output_archive& archive) const override {
+    if constexpr (remotable<Base, Target, Slots>) save_value_of<value_type>(archive, this->value());
+  }
+  void complete_from([[maybe_unused]] input_archive& archive) noexcept override {
+    if constexpr (remotable<Base, Target, Slots>) receive_value<value_type>(*this, result_, archive);
+  }
 
  private:
   ~plain_call() override {
@@ -163,6 +213,13 @@ class async_call final : public stored_call<Base, Target, Slots> {
   template <class... A>
   explicit async_call(A&&... inputs) : super(info, std::forward<A>(inputs)...) {}
 
+  void archive_result(output_archive& archive) const override {
+    if constexpr (remotable<Base, Target, Slots>) save_value_of<value_type>(archive, this->value());
+  }
+  void complete_from([[maybe_unused]] input_archive& archive) noexcept override {
+    if constexpr (remotable<Base, Target, Slots>) receive_value<value_type>(*this, result_, archive);
+  }
+
  private:
   ~async_call() override {
     if (this->has_value()) result_.destroy();
@@ -192,7 +249,7 @@ class async_call final : public stored_call<Base, Target, Slots> {
 
 /// A call of a coroutine that returns `generator<T>`: fills a stream, completes as void at its end.
 template <class Base, class Target, class Slots, bool Repeatable>
-class generator_call final : public stored_call<Base, Target, Slots> {
+class generator_call final : public stored_call<Base, Target, Slots>, public remote_stream {
   using super = stored_call<Base, Target, Slots>;
   using value_type = typename result_kind<typename Target::result>::value_type;
 
@@ -202,7 +259,19 @@ class generator_call final : public stored_call<Base, Target, Slots> {
   template <class... A>
   explicit generator_call(A&&... inputs) : super(info, std::forward<A>(inputs)...) {}
 
-  const stream_ptr& stream() const noexcept { return stream_; }
+  const stream_ptr& stream() const noexcept override { return stream_; }
+  remote_stream* results() noexcept override { return this; }
+  object_ptr read_item(input_archive& archive) override {
+    auto item = object_ptr::adopt(new remote_value<value_type>);
+    static_cast<remote_object&>(*item).complete_from(archive);
+    return item;
+  }
+  void write_item(const object_state& item, output_archive& archive) const override {
+    if constexpr (remotable<Base, Target, Slots>) save_value_of<value_type>(archive, item.value());
+  }
+  void complete_from(input_archive&) noexcept override {
+    if (this->claim()) this->complete(nullptr);
+  }
 
  private:
   ~generator_call() override = default;
@@ -290,3 +359,5 @@ auto result_of(Call* call) {
 }
 
 }  // namespace troupe::detail
+
+#include <troupe/detail/remote_call.hpp>

@@ -51,6 +51,16 @@ class TROUPE_API object_state {
 
   void add_ref() noexcept { counts_.fetch_add(one_ref, std::memory_order_relaxed); }
   void release() noexcept { drop(one_ref); }
+  /// A ref from nothing, for those who know the object's address only. False when it is going.
+  bool try_add_ref() noexcept {
+    std::uint64_t seen = counts_.load(std::memory_order_relaxed);
+    while (seen != 0) {
+      if (counts_.compare_exchange_weak(seen, seen + one_ref, std::memory_order_relaxed)) {
+        return true;
+      }
+    }
+    return false;
+  }
   void pin() noexcept { counts_.fetch_add(one_pin, std::memory_order_relaxed); }
   void unpin() noexcept { drop(one_pin); }
   /// Whether the caller's ref is the only one. Then nobody else can come to read the value.
@@ -191,6 +201,7 @@ class result_slot {
   }
   void destroy() noexcept { value_.~T(); }
   T* get() noexcept { return &value_; }
+  const T* get() const noexcept { return &value_; }
 
  private:
   union {

@@ -178,7 +178,7 @@ struct pool_function {
   F function;
 };
 template <class F>
-inline constexpr bool archivable_v<pool_function<F>> = true;
+inline constexpr bool stays_in_process_v<pool_function<F>> = true;
 
 template <class T, class F, class V>
 struct pool_function_result {

@@ -159,11 +159,11 @@ TROUPE_API failure_ptr wrong_batch_size(std::string_view method, std::size_t got
                                         std::size_t expected);
 
 template <>
-inline constexpr bool archivable_v<pool_place> = true;
+inline constexpr bool stays_in_process_v<pool_place> = true;
 template <>
-inline constexpr bool archivable_v<pool_batch> = true;
+inline constexpr bool stays_in_process_v<pool_batch> = true;
 template <>
-inline constexpr bool archivable_v<pool_link> = true;
+inline constexpr bool stays_in_process_v<pool_link> = true;
 
 }  // namespace detail
 }  // namespace troupe

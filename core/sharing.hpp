@@ -1,0 +1,33 @@
+/// What the cluster does for refs and handles that leave or enter this process.
+#pragma once
+
+#include <cstdint>
+
+#include <troupe/detail/actor_api.hpp>
+#include <troupe/detail/sharing.hpp>
+
+namespace troupe::core {
+
+/// Implemented in net/. Thread-safe.
+class sharing {
+ public:
+  virtual ~sharing() = default;
+  virtual void save_ref(detail::output_archive& archive, const detail::object_ptr& object,
+                        const detail::object_ops& ops) = 0;
+  virtual detail::object_ptr load_ref(detail::input_archive& archive,
+                                      const detail::object_ops& ops) = 0;
+  virtual void save_handle(detail::output_archive& archive,
+                           const detail::actor_core_ptr& actor) = 0;
+  virtual detail::actor_core_ptr load_handle(detail::input_archive& archive,
+                                             const detail::class_info& info) = 0;
+  /// The last ref of this process to an object of another one has gone.
+  virtual void dropped(detail::remote_object& object) noexcept = 0;
+  /// Forwards a cancel to the object's owner.
+  virtual void cancel(detail::remote_object& object, bool recursive) noexcept = 0;
+};
+
+/// Sets what the functions below use; null when the process leaves its cluster.
+void set_sharing(sharing* instance) noexcept;
+sharing* find_sharing() noexcept;
+
+}  // namespace troupe::core
