@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <any>
+#include <cstdint>
 #include <cstdlib>
 #include <functional>
 #include <future>
@@ -141,7 +142,116 @@ failure_ptr made(std::exception_ptr thrown, info_ptr info) {
 // its history, but it is the same object when it escapes the next task.
 thread_local failure_ptr last_thrown;
 
+/// An exception of a type that only the process which threw it knows.
+class thrown_elsewhere final : public std::runtime_error, public task_error {
+ public:
+  explicit thrown_elsewhere(info_ptr info)
+      : std::runtime_error(info->message), task_error(info), text_(told(*info)) {}
+  const char* what() const noexcept override { return text_.c_str(); }
+
+ private:
+  std::string text_;
+};
+
+template <class Standard>
+std::exception_ptr standard_of(const info_ptr& info, const std::error_code& code) {
+  static const std::string name = demangled(typeid(Standard));
+  if (info->type != name) return nullptr;
+  if constexpr (std::is_base_of_v<std::system_error, Standard>) {
+    return std::make_exception_ptr(thrown_by_task<Standard>(info, code));
+  } else if constexpr (takes_message<Standard>) {
+    return std::make_exception_ptr(thrown_by_task<Standard>(info, info->message));
+  } else {
+    return std::make_exception_ptr(thrown_by_task<Standard>(info));
+  }
+}
+
+template <class... Standard>
+std::exception_ptr any_standard_of(const info_ptr& info, const std::error_code& code) {
+  std::exception_ptr result;
+  ((result = standard_of<Standard>(info, code)) || ...);
+  return result;
+}
+
+template <class Error>
+bool is_a(const std::exception_ptr& thrown, std::string& message) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Error& e) {
+    message = static_cast<const detail::runtime_failure&>(e).what();
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+/// The index of the first error that `thrown` is, from 1; 0 for none. The more special come first.
+template <class... Error>
+std::uint8_t first_of(const std::exception_ptr& thrown, std::string& message) {
+  std::uint8_t at = 0;
+  const bool found = ((++at, is_a<Error>(thrown, message)) || ...);
+  return found ? at : 0;
+}
+
+template <class... Error>
+std::exception_ptr nth_of(std::uint8_t index, const std::string& message) {
+  std::exception_ptr result;
+  std::uint8_t at = 0;
+  ((++at == index ? (result = std::make_exception_ptr(Error(message)), true) : false) || ...);
+  return result;
+}
+
+#define TROUPE_ERRORS                                                                           \
+  task_timeout_error, task_cancelled_error, get_timeout_error, worker_crashed_error,            \
+      actor_died_error, actor_unavailable_error, owner_died_error, object_lost_error,           \
+      out_of_memory_error, runtime_env_error, pending_calls_limit_error, placement_error,       \
+      connection_error, actor_name_error
+
 }  // namespace
+
+failure_description describe(const failure& why) {
+  failure_description result;
+  result.error = first_of<TROUPE_ERRORS>(why.thrown, result.message);
+  if (why.info) result.info = *why.info;
+  if (result.error != 0) return result;
+  try {
+    std::rethrow_exception(why.thrown);
+  } catch (const std::system_error& e) {
+    result.code = e.code().value();
+    result.category = e.code().category().name();
+  } catch (const std::exception& e) {
+    if (!why.info) result.message = e.what();
+  } catch (...) {
+    if (!why.info) result.message = "an exception that is no std::exception";
+  }
+  return result;
+}
+
+failure_ptr rebuild(const failure_description& from) {
+  if (from.error != 0) {
+    auto thrown = nth_of<TROUPE_ERRORS>(from.error, from.message);
+    if (thrown) {
+      return made(std::move(thrown),
+                  from.info.frames.empty() ? nullptr : std::make_shared<failure_info>(from.info));
+    }
+  }
+  auto info = std::make_shared<failure_info>(from.info);
+  if (info->frames.empty()) info->frames.emplace_back("a task");
+  if (info->message.empty()) info->message = from.message;
+  const std::error_code code(
+      from.code, from.category == "system" ? std::system_category() : std::generic_category());
+  auto thrown =
+      any_standard_of<std::runtime_error, std::logic_error, std::invalid_argument,
+                      std::out_of_range, std::domain_error, std::length_error, std::range_error,
+                      std::overflow_error, std::underflow_error, std::system_error, std::bad_alloc,
+                      std::bad_cast, std::bad_typeid, std::bad_exception, std::bad_function_call,
+                      std::bad_optional_access, std::bad_variant_access, std::bad_any_cast,
+                      std::bad_weak_ptr, std::bad_array_new_length, std::exception>(info, code);
+  if (!thrown) thrown = std::make_exception_ptr(thrown_elsewhere(info));
+  return made(std::move(thrown), std::move(info));
+}
+
+#undef TROUPE_ERRORS
 
 void note_thrown(const failure_ptr& why) {
   // Only a task passes its history on; elsewhere the exception would live too long.

@@ -27,23 +27,39 @@ class claimant {
   grant_order order_ = grant_order::normal;
 };
 
+/// Where resources come from and go to: the ledger of an embedded runtime, or one lease that a node
+/// gave to this process. Thread-safe.
+class capacity {
+ public:
+  virtual bool try_acquire(shape_id shape) = 0;
+  /// `who.granted()` is called when it is the claimant's turn, perhaps before this returns.
+  virtual void request(claimant& who, shape_id shape, grant_order order) = 0;
+  /// False when the grant was given already, or is about to be.
+  virtual bool withdraw(claimant& who) = 0;
+  virtual void release(shape_id shape) = 0;
+  /// Releases the CPUs of a task that blocks, and wants them back later.
+  virtual void lend(shape_id cpus) { release(cpus); }
+  /// Whether anyone waits but normal requests of this shape. A hint, read without the lock: who
+  /// holds resources of `shape` should give them back soon.
+  virtual bool contended_beside(shape_id shape) const noexcept = 0;
+
+ protected:
+  ~capacity() = default;
+};
+
 /// Thread-safe.
-class ledger {
+class ledger final : public capacity {
  public:
   explicit ledger(resource_set total) : state_(std::move(total)) {}
 
   shape_id intern(const resource_set& demand);
   resource_set demand(shape_id shape) const;
   std::optional<std::string> never_fits(const resource_set& demand) const;
-  bool try_acquire(shape_id shape);
-  /// `who.granted()` is called when it is the claimant's turn, perhaps before this returns.
-  void request(claimant& who, shape_id shape, grant_order order);
-  /// False when the grant was given already, or is about to be.
-  bool withdraw(claimant& who);
-  void release(shape_id shape);
-  /// Whether anyone waits but normal requests of this shape. A hint, read without the lock: who
-  /// holds resources of `shape` should give them back soon.
-  bool contended_beside(shape_id shape) const noexcept {
+  bool try_acquire(shape_id shape) override;
+  void request(claimant& who, shape_id shape, grant_order order) override;
+  bool withdraw(claimant& who) override;
+  void release(shape_id shape) override;
+  bool contended_beside(shape_id shape) const noexcept override {
     const std::uint32_t who = contender_.load(std::memory_order_relaxed);
     return who != nobody && who != shape;
   }

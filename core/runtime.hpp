@@ -6,10 +6,18 @@
 #include <memory>
 
 #include <troupe/config.hpp>
+#include <troupe/detail/actor_api.hpp>
 
 #include "core/ledger.hpp"
 #include "core/stage/stage.hpp"
 #include "core/timers.hpp"
+
+namespace troupe::detail {
+class local_actor;
+}
+namespace troupe::tasks {
+class task_queue;
+}
 
 namespace troupe::core {
 
@@ -17,6 +25,23 @@ namespace troupe::core {
 class component {
  public:
   virtual ~component() = default;
+};
+
+/// The cluster that this process is part of. Implemented in net/; thread-safe.
+class cluster_link : public component {
+ public:
+  /// Tasks of this process wait in a queue that is run by leases of nodes.
+  virtual void tasks_wait(tasks::task_queue& queue) noexcept = 0;
+  /// A task that runs elsewhere was cancelled or has run out of time.
+  virtual void task_stopped(detail::task& task) noexcept = 0;
+  /// Starts an actor on some node. As actor_engine::create.
+  virtual detail::actor_core_ptr create_actor(const detail::class_info& info,
+                                              detail::actor_call* creation,
+                                              detail::options_ptr options, bool& taken) = 0;
+  virtual detail::actor_core_ptr find_actor(std::string_view name, std::string_view in_namespace,
+                                            const detail::class_info& info) = 0;
+  /// The handle that other processes know an actor of this one by; null when they know none.
+  virtual detail::actor_core_ptr public_handle(detail::local_actor& actor) = 0;
 };
 
 /// One embedded node: created by `init`, ended by `shutdown`. Its parts are thread-safe.
@@ -31,6 +56,7 @@ struct runtime {
   std::unique_ptr<ledger> the_ledger;
   std::unique_ptr<component> tasks;   ///< tasks/task_engine.hpp
   std::unique_ptr<component> actors;  ///< actors/actor_engine.hpp
+  std::unique_ptr<cluster_link> cluster;  ///< net/; null when embedded
 };
 
 /// The running runtime, or null.

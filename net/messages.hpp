@@ -4,6 +4,7 @@
 /// `protocol_version`.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -47,10 +48,11 @@ enum class kind : std::uint16_t {
   object_wanted = 60,
   object_value,
   refs_changed,
+  cancel_object,
   // actors
   create_actor = 80,
   actor_created,
-  actor_call,
+  call_actor,
   call_done,
   cancel_call,
   end_actor,
@@ -78,7 +80,7 @@ enum class kind : std::uint16_t {
 
 /// An archived value in a body: its small part, and how many of the message's attachments are its.
 struct payload {
-  std::vector<std::uint8_t> bytes;
+  std::vector<std::byte> bytes;
   std::uint16_t segments = 0;
   template <class Archive>
   void serialize(Archive& archive) {
@@ -96,9 +98,10 @@ struct archived_failure {
   std::int64_t pid = 0;
   std::int32_t code = 0;      ///< of a std::system_error
   std::string code_category;  ///< "generic" or "system"
+  std::string told;           ///< what the exception said, without what troupe adds
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(type, message, thrown_type, frames, node, pid, code, code_category);
+    archive(type, message, thrown_type, frames, node, pid, code, code_category, told);
   }
 };
 
@@ -429,6 +432,17 @@ struct object_value {
   }
 };
 
+/// Borrower to owner: the object is not wanted any more; its task shall stop.
+struct cancel_object {
+  static constexpr auto what = kind::cancel_object;
+  std::uint64_t object = 0;
+  bool recursive = true;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(object, recursive);
+  }
+};
+
 /// To an owner: `holder` holds so many refs or handles more (or less) than was told before. A
 /// sender that passes a ref on tells of the receiver's before it drops its own; what counts is not
 /// the order of the messages of different senders but that all of a holder's sum to zero.
@@ -500,8 +514,8 @@ struct actor_created {
 
 /// Caller to the worker that hosts the actor. Links keep order, so calls run in the order of their
 /// sending.
-struct actor_call {
-  static constexpr auto what = kind::actor_call;
+struct call_actor {
+  static constexpr auto what = kind::call_actor;
   global_id actor;
   std::uint32_t incarnation = 0;
   std::uint64_t call = 0;    ///< of the sender
@@ -586,9 +600,10 @@ struct actor_at {
   peer host;                ///< when alive
   std::uint8_t reason = 0;  ///< when dead
   std::string text;         ///< when dead or restarting: why
+  std::int32_t max_task_retries = 0;  ///< of calls that name none
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(actor, incarnation, phase, host, reason, text);
+    archive(actor, incarnation, phase, host, reason, text, max_task_retries);
   }
 };
 

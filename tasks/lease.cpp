@@ -15,10 +15,10 @@ constexpr std::size_t min_stack_left = 256 * 1024;
 
 // -- resume_claim ---------------------------------------------------------------------------------
 
-void resume_claim::take(core::ledger& ledger, core::shape_id shape) noexcept {
+void resume_claim::take(core::capacity& from, core::shape_id shape) noexcept {
   sleep_ = &core::this_thread_parker();
   granted_.store(false, std::memory_order_relaxed);
-  ledger.request(*this, shape, core::grant_order::resume);
+  from.request(*this, shape, core::grant_order::resume);
   while (!granted_.load(std::memory_order_acquire)) sleep_->park();
 }
 
@@ -49,7 +49,7 @@ lease::resume_result lease::resume(caf::execution_unit*, std::size_t max_through
       queue_.lease_leaves();
       return done;
     }
-    if (engine.ledger().contended_beside(queue_.shape())) return leave();
+    if (queue_.from().contended_beside(queue_.shape())) return leave();
     if (engine.stage().should_yield()) break;
   }
   return resume_later;
@@ -104,14 +104,14 @@ void lease::suspend() noexcept {
   if (!queue_.has_cpus()) return;
   auto held = holding::all;
   if (holding_.compare_exchange_strong(held, holding::lent)) {
-    queue_.engine().ledger().release(queue_.cpu_shape());
+    queue_.from().lend(queue_.cpu_shape());
   }
 }
 
 void lease::resume() noexcept {
   if (holding_.load() != holding::lent) return;
   resume_claim claim;
-  claim.take(queue_.engine().ledger(), queue_.cpu_shape());
+  claim.take(queue_.from(), queue_.cpu_shape());
   holding_.store(holding::all);
 }
 
@@ -119,7 +119,7 @@ void lease::forfeit() noexcept {
   // One that is lent gets its stop request while it waits, and ends soon anyway.
   auto held = holding::all;
   if (holding_.compare_exchange_strong(held, holding::nothing)) {
-    queue_.engine().ledger().release(queue_.shape());
+    queue_.from().release(queue_.shape());
   }
 }
 
@@ -135,16 +135,18 @@ void run_in_place(detail::task& task) noexcept {
   task_queue* const queue = detail::task_access::queue(task);
   core::execution* const outer = core::current_execution;
   auto* const held = dynamic_cast<lease*>(outer->resources);
-  if (held != nullptr && &held->queue() == queue) {
+  if (held != nullptr &&
+      (&held->queue() == queue || queue->demand().fits_in(held->queue().demand()))) {
     // The waiting task's own resources are what this one needs.
     if (queue->take(task)) held->run(task);
     return;
   }
-  core::ledger& ledger = queue->engine().ledger();
+  if (queue->is_remote()) return;  // a lease will come for it
+  core::capacity& from = queue->from();
   if (task.state() != detail::invocation::run_state::queued) return;
-  if (!ledger.try_acquire(queue->shape())) return;
+  if (!from.try_acquire(queue->shape())) return;
   if (!queue->take(task)) {
-    ledger.release(queue->shape());
+    from.release(queue->shape());
     return;
   }
   lease own(*queue);  // so that an abort finds the task

@@ -17,7 +17,7 @@ namespace troupe::tasks {
 class resume_claim final : public core::claimant {
  public:
   /// Blocks until `shape` is granted.
-  void take(core::ledger& ledger, core::shape_id shape) noexcept;
+  void take(core::capacity& from, core::shape_id shape) noexcept;
   void granted() noexcept override;
 
  private:

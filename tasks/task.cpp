@@ -26,7 +26,7 @@ void task::submit(std::shared_ptr<const stored_options> options) {
     core::runtime& runtime = core::require_runtime("remote");
     auto& engine = static_cast<tasks::task_engine&>(*runtime.tasks);
     set_options(std::move(options));
-    tasks::task_queue& queue = engine.queue_for(stored(), name());
+    tasks::task_queue& queue = engine.queue_for(shared_options(), name(), remote_key() != 0);
     shape_ = &queue;
     if (stored() != nullptr) {
       const troupe::options& o = stored()->get();
@@ -96,6 +96,18 @@ void task::assist() noexcept {
   if (state() == run_state::queued) tasks::run_in_place(*this);
 }
 
+void task_access::submit_to(task& t, tasks::task_queue& queue,
+                            std::shared_ptr<const stored_options> options) {
+  t.set_options(std::move(options));
+  t.shape_ = &queue;
+  queue.engine().task_submitted();
+  queue.push(t, static_cast<std::size_t>(-1));
+}
+
+void task_access::move_to_isolation(task& t) {
+  t.shape_ = &queue(t)->engine().remote_queue_for(t.shared_options(), true);
+}
+
 bool task::retry(const failure_ptr& why) noexcept {
   if (stored() == nullptr) return false;
   const options& o = stored()->get();
@@ -136,6 +148,7 @@ void task::stopped(bool force) noexcept {
   const std::uint64_t timer = retry_timer_.exchange(0);
   if (timer != 0 && engine.runtime().the_timers->cancel(timer)) dispatch();
   if (force) engine.forfeit_lease_of(*this);
+  if (engine.runtime().cluster != nullptr) engine.runtime().cluster->task_stopped(*this);
 }
 
 void task::put_aside() noexcept {

@@ -40,7 +40,8 @@ void task_list::remove(task& t) noexcept {
 
 // -- task_queue -----------------------------------------------------------------------------------
 
-task_queue::task_queue(task_engine& engine, core::resource_set demand) : engine_(engine) {
+task_queue::task_queue(task_engine& engine, const core::resource_set& demand, core::capacity& from)
+    : engine_(engine), from_(from), demand_(demand) {
   core::resource_set cpus;
   cpus.set(core::cpu_name, demand.get(core::cpu_name));
   has_cpus_ = !cpus.empty();
@@ -79,7 +80,7 @@ bool task_queue::take(task& t) noexcept {
 }
 
 void task_queue::want_lease() noexcept {
-  if (!asking_.exchange(true)) engine_.ledger().request(*this, shape_, core::grant_order::normal);
+  if (!asking_.exchange(true)) from_.request(*this, shape_, core::grant_order::normal);
 }
 
 void task_queue::granted() noexcept { engine_.stage().enqueue(new lease(*this)); }
@@ -90,7 +91,24 @@ void task_queue::lease_arrived() noexcept {
 }
 
 void task_queue::lease_leaves() noexcept {
-  if (asking_.load() && empty() && engine_.ledger().withdraw(*this)) lease_arrived();
+  if (asking_.load() && empty() && from_.withdraw(*this)) lease_arrived();
+}
+
+// -- remote_queue ---------------------------------------------------------------------------------
+
+remote_queue::remote_queue(task_engine& engine, const core::resource_set& demand,
+                           std::shared_ptr<const detail::stored_options> placed, bool isolated)
+    : task_queue(engine, demand, engine.ledger()),
+      placed_(std::move(placed)),
+      isolated_(isolated) {}
+
+void remote_queue::want_lease() noexcept {
+  if (!asking_.exchange(true)) engine().runtime().cluster->tasks_wait(*this);
+}
+
+bool remote_queue::settle() noexcept {
+  asking_.store(false);
+  return !empty() && !asking_.exchange(true);
 }
 
 // -- task_engine ----------------------------------------------------------------------------------
@@ -99,39 +117,74 @@ task_engine::task_engine(core::runtime& runtime) : runtime_(runtime) {}
 
 task_engine::~task_engine() = default;
 
-task_queue& task_engine::queue_for(const detail::stored_options* stored, std::string_view name) {
-  if (stored == nullptr) {
+task_queue& task_engine::queue_for(const std::shared_ptr<const detail::stored_options>& stored,
+                                   std::string_view name, bool remotable) {
+  if (stored == nullptr && remotable) {
     if (task_queue* const known = default_queue_.load(std::memory_order_acquire)) return *known;
   }
   if (stored != nullptr &&
       stored->resolved_epoch.load(std::memory_order_acquire) == runtime_.epoch) {
     return *static_cast<task_queue*>(stored->resolved_shape.load(std::memory_order_relaxed));
   }
-  static const options defaults;
+  task_queue& queue = runtime_.cluster != nullptr && remotable ? remote_queue_for(stored, false)
+                                                               : local_queue(stored.get(), name);
+  if (stored != nullptr) {
+    stored->resolved_shape.store(&queue, std::memory_order_relaxed);
+    stored->resolved_epoch.store(runtime_.epoch, std::memory_order_release);
+  } else if (remotable) {
+    default_queue_.store(&queue, std::memory_order_release);
+  }
+  return queue;
+}
+
+namespace {
+
+const options defaults;
+
+core::resource_set demand_of(const options& wanted) {
+  return core::make_demand(wanted.num_cpus, 1.0, wanted.num_gpus, wanted.memory,
+                           {wanted.resources.begin(), wanted.resources.size()});
+}
+
+}  // namespace
+
+task_queue& task_engine::local_queue(const detail::stored_options* stored, std::string_view name) {
   const options& wanted = stored != nullptr ? stored->get() : defaults;
-  const core::resource_set demand =
-      core::make_demand(wanted.num_cpus, 1.0, wanted.num_gpus, wanted.memory,
-                        {wanted.resources.begin(), wanted.resources.size()});
-  core::check_placement(wanted, name, core::node_name(), runtime_.settings.labels);
+  core::resource_set demand = demand_of(wanted);
+  if (runtime_.cluster != nullptr) {
+    // It is bound to this process, whose node counts nothing for it.
+    demand = {};
+  } else {
+    core::check_placement(wanted, name, core::node_name(), runtime_.settings.labels);
+  }
   if (const auto missing = ledger().never_fits(demand)) {
     throw placement_error("task '" + std::string(name) + "' can never run: it " + *missing);
   }
-  task_queue* queue = nullptr;
-  {
-    const std::lock_guard guard(queues_mutex_);
-    task_queue*& known = by_shape_[ledger().intern(demand)];
-    if (known == nullptr) {
-      known = queues_.emplace_back(std::make_unique<task_queue>(*this, demand)).get();
-    }
-    queue = known;
+  const std::lock_guard guard(queues_mutex_);
+  task_queue*& known = by_shape_[ledger().intern(demand)];
+  if (known == nullptr) {
+    known =
+        queues_.emplace_back(std::make_unique<task_queue>(*this, demand, ledger())).get();
   }
-  if (stored != nullptr) {
-    stored->resolved_shape.store(queue, std::memory_order_relaxed);
-    stored->resolved_epoch.store(runtime_.epoch, std::memory_order_release);
-  } else {
-    default_queue_.store(queue, std::memory_order_release);
+  return *known;
+}
+
+/// One for each demand and place: its tasks can share leases.
+task_queue& task_engine::remote_queue_for(
+    const std::shared_ptr<const detail::stored_options>& stored, bool isolated) {
+  const options& wanted = stored != nullptr ? stored->get() : defaults;
+  const core::resource_set demand = demand_of(wanted);
+  const scheduling& where = wanted.scheduling;
+  std::string key = demand.to_string();
+  key += '|' + std::to_string(static_cast<int>(where.what())) + (where.soft() ? "s|" : "h|");
+  key.append(where.key()).append("=").append(where.value());
+  if (isolated) key += "|isolated";
+  const std::lock_guard guard(queues_mutex_);
+  task_queue*& known = remote_[key];
+  if (known == nullptr) {
+    known = queues_.emplace_back(std::make_unique<remote_queue>(*this, demand, stored, isolated)).get();
   }
-  return *queue;
+  return *known;
 }
 
 void task_engine::task_ended() noexcept {

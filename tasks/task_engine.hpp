@@ -4,8 +4,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -14,6 +17,10 @@
 #include "core/parker.hpp"
 #include "core/runtime.hpp"
 #include "core/spin_lock.hpp"
+
+namespace troupe::detail {
+class task_access;
+}
 
 namespace troupe::tasks {
 
@@ -42,9 +49,13 @@ class task_list {
 /// gave has taken its first task; that lease asks for the next one if there is more to do. So a
 /// submitter pays for a request or a wake-up only when no lease is on its way. A submitter pushes,
 /// then looks at `asking_`; a lease clears `asking_`, then looks at the queue. Thread-safe.
-class task_queue final : public core::claimant {
+class task_queue : public core::claimant {
  public:
-  task_queue(task_engine& engine, core::resource_set demand);
+  /// Run by leases of `from`.
+  task_queue(task_engine& engine, const core::resource_set& demand, core::capacity& from);
+  virtual ~task_queue() = default;
+  task_queue(const task_queue&) = delete;
+  task_queue& operator=(const task_queue&) = delete;
 
   /// Queues a task; false when the bound of waiting tasks is reached.
   bool push(detail::task& task, std::size_t bound) noexcept;
@@ -56,7 +67,7 @@ class task_queue final : public core::claimant {
   std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
   /// Asks for a lease unless one is on its way.
-  void want_lease() noexcept;
+  virtual void want_lease() noexcept;
   /// The lease that was on its way has begun to work.
   void lease_arrived() noexcept;
   /// A lease goes: takes back a request that nothing waits for any more.
@@ -64,20 +75,50 @@ class task_queue final : public core::claimant {
   void granted() noexcept override;
 
   task_engine& engine() const noexcept { return engine_; }
+  core::capacity& from() const noexcept { return from_; }
+  const core::resource_set& demand() const noexcept { return demand_; }
   core::shape_id shape() const noexcept { return shape_; }
   /// The part of the demand that a blocked task gives back: its CPUs.
   core::shape_id cpu_shape() const noexcept { return cpu_shape_; }
   bool has_cpus() const noexcept { return has_cpus_; }
+  /// Whether leases of nodes run its tasks.
+  virtual bool is_remote() const noexcept { return false; }
+
+ protected:
+  /// True from when a lease was asked for until it has come; see `want_lease`.
+  std::atomic<bool> asking_{false};
 
  private:
   task_engine& engine_;
+  core::capacity& from_;
+  const core::resource_set demand_;
   core::shape_id shape_;
   core::shape_id cpu_shape_;
   bool has_cpus_;
   alignas(64) core::spin_lock lock_;
   task_list waiting_;  // guarded by lock_
   std::atomic<std::size_t> size_{0};
-  std::atomic<bool> asking_{false};
+};
+
+/// Tasks of this process that leases of nodes run, in other processes. Thread-safe.
+class remote_queue final : public task_queue {
+ public:
+  remote_queue(task_engine& engine, const core::resource_set& demand,
+               std::shared_ptr<const detail::stored_options> placed, bool isolated);
+
+  void want_lease() noexcept override;
+  bool is_remote() const noexcept override { return true; }
+  /// By the cluster, which has found the queue empty. True when it is not any more: then nobody
+  /// else tells of what waits.
+  bool settle() noexcept;
+  /// Whether each of its tasks has a process of its own.
+  bool isolated() const noexcept { return isolated_; }
+  /// Where its tasks shall run, and the name of the first of them; null: anywhere.
+  const detail::stored_options* placed() const noexcept { return placed_.get(); }
+
+ private:
+  const std::shared_ptr<const detail::stored_options> placed_;
+  const bool isolated_;
 };
 
 /// Thread-safe.
@@ -91,7 +132,9 @@ class task_engine final : public core::component {
   core::ledger& ledger() const noexcept { return *runtime_.the_ledger; }
 
   /// The queue of tasks with these options. Throws `placement_error` when they can never run.
-  task_queue& queue_for(const detail::stored_options* options, std::string_view name);
+  /// `remotable`: other processes could run them.
+  task_queue& queue_for(const std::shared_ptr<const detail::stored_options>& options,
+                        std::string_view name, bool remotable);
 
   /// Before a look at `closing`: an abort waits for what was counted.
   void task_submitted() noexcept { submitted_.fetch_add(1); }
@@ -116,11 +159,16 @@ class task_engine final : public core::component {
 
  private:
   core::runtime& runtime_;
-  std::atomic<task_queue*> default_queue_{nullptr};
+  std::atomic<task_queue*> default_queue_{nullptr};  ///< of remotable tasks without options
+  task_queue& local_queue(const detail::stored_options* options, std::string_view name);
+  friend class detail::task_access;
+  task_queue& remote_queue_for(const std::shared_ptr<const detail::stored_options>& options,
+                               bool isolated);
 
   std::mutex queues_mutex_;
   std::vector<std::unique_ptr<task_queue>> queues_;  // guarded by queues_mutex_, by shape id below
   std::unordered_map<core::shape_id, task_queue*> by_shape_;
+  std::map<std::string, task_queue*> remote_;  ///< by demand and placement
 
   std::mutex aside_mutex_;
   task_list aside_;  // guarded by aside_mutex_
@@ -145,6 +193,13 @@ class task_access {
  public:
   static task*& next(task& t) noexcept { return t.next_; }
   static task*& previous(task& t) noexcept { return t.previous_; }
+  /// As `task::submit`, for a call that another process sent: to that queue, without a parent.
+  static void submit_to(task& t, tasks::task_queue& queue,
+                        std::shared_ptr<const stored_options> options);
+  /// To be run again alone in a process.
+  static void move_to_isolation(task& t);
+  /// Decides after a failure elsewhere, see `invocation::retry`.
+  static bool retry(task& t, const failure_ptr& why) noexcept { return t.retry(why); }
   static tasks::task_queue* queue(const task& t) noexcept {
     return static_cast<tasks::task_queue*>(t.shape_);
   }

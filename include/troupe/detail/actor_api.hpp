@@ -210,6 +210,7 @@ struct construction_target {
   static constexpr std::string_view name = class_name<Class>();
   template <class Base, class Slots>
   using reader = typename construction_archive<construction_target, Slots>::reader;
+  static constexpr const class_info* info() { return &class_info_of<Class>; }
 
   template <class Slots>
   static void call(void* memory, Slots& slots, invocation&, bool keep) {

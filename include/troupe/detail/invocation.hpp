@@ -65,6 +65,7 @@ class TROUPE_API invocation : public object_state {
   const function_info& info() const noexcept { return *info_; }
   /// Null when all options have their defaults.
   const stored_options* stored() const noexcept { return options_.get(); }
+  const std::shared_ptr<const stored_options>& shared_options() const noexcept { return options_; }
   invocation* parent() const noexcept { return parent_; }
 
   // -- executing ----------------------------------------------------------------------------------

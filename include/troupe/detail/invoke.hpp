@@ -271,6 +271,7 @@ class generator_call final : public stored_call<Base, Target, Slots>, public rem
   }
   void complete_from(input_archive&) noexcept override {
     if (this->claim()) this->complete(nullptr);
+    stream_->close(nullptr);
   }
 
  private:

@@ -27,6 +27,7 @@ struct remote_function {
   std::string_view name;       ///< for messages
   const std::type_info* type;  ///< of its maker: names it in every binary
   invocation* (*make)(input_archive& arguments);
+  const class_info* creates;  ///< the class of a constructor; null for others
 };
 
 /// The key of a function: the same in every binary that contains it. Two functions of one name
@@ -38,7 +39,7 @@ TROUPE_API std::uint64_t register_remote(const remote_function& function);
 template <class Maker>
 struct registration {
   static inline const std::uint64_t key =
-      register_remote({Maker::name, &typeid(Maker), &Maker::make});
+      register_remote({Maker::name, &typeid(Maker), &Maker::make, Maker::creates()});
 };
 
 // -- arguments ------------------------------------------------------------------------------------
@@ -105,6 +106,7 @@ invocation* make_from(input_archive& arguments) {
 template <class Base, class Target>
 struct call_reader {
   static constexpr std::string_view name = Target::name;
+  static constexpr const class_info* creates() { return nullptr; }
   template <class List>
   struct of;
   template <class... P>
@@ -122,6 +124,7 @@ struct call_reader {
 template <class Target, class... P>
 struct construction_reader {
   static constexpr std::string_view name = Target::name;
+  static constexpr const class_info* creates() { return Target::info(); }
   static invocation* make(input_archive& arguments) {
     return make_from<actor_call, Target, P...>(arguments);
   }

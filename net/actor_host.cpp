@@ -1,0 +1,226 @@
+#include "net/actor_host.hpp"
+
+#include <utility>
+#include <vector>
+
+#include <troupe/detail/stored_options.hpp>
+#include <troupe/error.hpp>
+
+#include "actors/local_actor.hpp"
+#include "core/remote_registry.hpp"
+#include "net/failures.hpp"
+#include "net/remote_actor.hpp"
+#include "net/transfer.hpp"
+
+namespace troupe::net {
+
+namespace {
+
+actors::actor_engine& engine_of(process& here) {
+  return static_cast<actors::actor_engine&>(*here.runtime.actors);
+}
+
+/// Tells the owner when the constructor has run.
+struct birth_notice final : detail::continuation {
+  process& here;
+  process_id owner;
+  actor_created notice;
+
+  birth_notice(process& p, process_id o, actor_created n) : here(p), owner(o), notice(std::move(n)) {
+    fire = [](detail::continuation& self, detail::object_state& born) noexcept {
+      auto* const mine = static_cast<birth_notice*>(&self);
+      mine->send(born);
+      delete mine;
+    };
+  }
+  void send(const detail::object_state& born) {
+    if (born.has_failed()) {
+      born.note_asked();
+      notice.result = failed_outcome(*born.why());
+    }
+    here.send(owner, std::move(notice));
+  }
+};
+
+detail::options_ptr local_options(const create_actor& what) {
+  std::vector<concurrency_group> groups;
+  for (const auto& [name, limit] : what.options.groups) groups.push_back({name, limit});
+  // A namespace that no other life shares: the cluster's names are the control's.
+  const std::string own_namespace = std::to_string(what.actor.owner) + '/' +
+                                    std::to_string(what.actor.local) + '/' +
+                                    std::to_string(what.incarnation);
+  return detail::stored_options::make(
+      {.name = what.options.name,
+       .in_namespace = what.options.name.empty() ? std::string_view() : own_namespace,
+       .max_concurrency = what.options.max_concurrency,
+       .groups = concurrency_groups(groups.data(), groups.size()),
+       .max_pending_calls = what.options.max_pending_calls});
+}
+
+}  // namespace
+
+void actor_host::refuse(process_id to, const create_actor& what, const std::string& why) {
+  actor_created notice{what.actor, what.incarnation, {}};
+  notice.result = failed_outcome(*failure_with<runtime_env_error>(why));
+  here_.send(to, std::move(notice));
+}
+
+void actor_host::on(process_id from, const create_actor& what, const message& carrier) {
+  const detail::remote_function* const constructor = core::find_remote(what.constructor);
+  if (constructor == nullptr || constructor->creates == nullptr) {
+    refuse(from, what,
+           "this worker's executable has no constructor of " + what.class_name +
+               " for these arguments: run the same build everywhere, and link libraries of actors "
+               "as a whole");
+    return;
+  }
+  detail::actor_core_ptr actor;
+  try {
+    detail::invocation* const creation =
+        read_payload(from, what.arguments, carrier, 0, [&](detail::input_archive& archive) {
+          return constructor->make(archive);
+        });
+    creation->note_asked();
+    bool taken = false;
+    try {
+      actor = engine_of(here_).create(*constructor->creates,
+                                      static_cast<detail::actor_call*>(creation),
+                                      local_options(what), taken,
+                                      remote_actor::public_id(what.actor));
+    } catch (...) {
+      if (!taken) {
+        const auto own = detail::object_ptr::adopt(creation);
+        creation->unpin();
+      }
+      throw;
+    }
+  } catch (const std::exception& e) {
+    refuse(from, what, "actor " + what.class_name + " could not be made: " + e.what());
+    return;
+  }
+  {
+    const std::lock_guard guard(mutex_);
+    hosted& entry = actors_[what.actor];
+    if (entry.actor) ids_.erase(entry.actor.get());
+    entry = {what.incarnation, actor};
+    ids_[actor.get()] = what.actor;
+  }
+  auto watch = std::make_shared<actors::exit_watch>();
+  watch->f = [this, id = what.actor, incarnation = what.incarnation](const exit_info& end) {
+    ended(id, incarnation, end);
+  };
+  auto* const notice =
+      new birth_notice(here_, from, actor_created{what.actor, what.incarnation, {}});
+  const detail::object_ptr born = actor.get()->constructed();
+  if (!born->when_ready(*notice)) {
+    notice->send(*born);
+    delete notice;
+  }
+  actor.get()->watch(std::move(watch));
+}
+
+void actor_host::ended(global_id actor, std::uint32_t incarnation, const exit_info& end) {
+  {
+    const std::lock_guard guard(mutex_);
+    const auto at = actors_.find(actor);
+    if (at != actors_.end() && at->second.incarnation == incarnation) {
+      ids_.erase(at->second.actor.get());
+      actors_.erase(at);
+    }
+  }
+  here_.send(actor.owner, actor_ended{actor, incarnation, static_cast<std::uint8_t>(end.reason),
+                                      end.message});
+}
+
+void actor_host::on(process_id from, const call_actor& what, const message& carrier) {
+  detail::actor_core_ptr actor;
+  {
+    const std::lock_guard guard(mutex_);
+    const auto at = actors_.find(what.actor);
+    if (at != actors_.end() && at->second.incarnation == what.incarnation) {
+      actor = at->second.actor;
+    }
+  }
+  if (!actor) {
+    here_.send(from, call_done{what.call, true, {}});
+    return;
+  }
+  const auto fail = [&](const detail::failure_ptr& why) {
+    here_.send(from, call_done{what.call, false, failed_outcome(*why)});
+  };
+  const detail::remote_function* const method = core::find_remote(what.method);
+  if (method == nullptr) {
+    fail(failure_with<runtime_env_error>(
+        "the process that hosts actor " + actor.get()->full_name() + " has no method with the key " +
+        std::to_string(what.method) +
+        ": name it there by troupe::exports<&class::method, ...>, or run the same build"));
+    return;
+  }
+  detail::invocation* call = nullptr;
+  try {
+    call = read_payload(from, what.arguments, carrier, 0, [&](detail::input_archive& archive) {
+      return method->make(archive);
+    });
+  } catch (const std::exception& e) {
+    fail(failure_with<runtime_env_error>("the arguments of '" + std::string(method->name) +
+                                         "' cannot be read: " + e.what()));
+    return;
+  }
+  const detail::object_ptr work = detail::object_ptr::adopt(call);
+  executor_.track({from, what.call}, work, task_executor::kind_of_work::call, what.backpressure, 0);
+  try {
+    detail::options_ptr options;
+    if (!what.group.empty() || !what.name.empty()) {
+      options = detail::stored_options::make({.name = what.name, .concurrency_group = what.group});
+    }
+    actor.get()->submit(static_cast<detail::actor_call&>(*call), std::move(options));
+  } catch (...) {
+    call->abandon(detail::make_failure(std::current_exception()));
+    call->unpin();
+  }
+}
+
+void actor_host::on(process_id, const end_actor& what) {
+  detail::actor_core_ptr actor;
+  {
+    const std::lock_guard guard(mutex_);
+    const auto at = actors_.find(what.actor);
+    if (at == actors_.end() || at->second.incarnation != what.incarnation) return;
+    actor = std::move(at->second.actor);
+    ids_.erase(actor.get());
+    actors_.erase(at);
+  }
+  // One that nobody holds ends with its last handle, after the calls that were sent.
+  if (what.reason != static_cast<std::uint8_t>(exit_reason::out_of_scope)) {
+    actor.get()->order_end(static_cast<exit_reason>(what.reason), what.text, false);
+  }
+}
+
+void actor_host::process_gone(process_id gone, const std::string& cause) {
+  std::vector<detail::actor_core_ptr> orphans;
+  {
+    const std::lock_guard guard(mutex_);
+    std::erase_if(actors_, [&](auto& item) {
+      if (item.first.owner != gone) return false;
+      ids_.erase(item.second.actor.get());
+      orphans.push_back(std::move(item.second.actor));
+      return true;
+    });
+  }
+  for (const detail::actor_core_ptr& actor : orphans) {
+    actor.get()->order_end(exit_reason::killed, "its owner has ended: " + cause, false);
+  }
+}
+
+global_id actor_host::find(const detail::local_actor& actor) const {
+  const std::lock_guard guard(mutex_);
+  const auto at = ids_.find(&actor);
+  return at != ids_.end() ? at->second : global_id{};
+}
+
+std::size_t actor_host::size() const {
+  const std::lock_guard guard(mutex_);
+  return actors_.size();
+}
+
+}  // namespace troupe::net

@@ -1,0 +1,70 @@
+/// The owner of actors: places them, begins them again, and tells everyone where they are.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <unordered_map>
+
+#include <troupe/actor.hpp>
+
+#include "net/actor_life_state.hpp"
+#include "net/object_sharing.hpp"
+#include "net/process.hpp"
+#include "net/task_owner.hpp"
+
+namespace troupe::net {
+
+/// What the owner keeps of an actor.
+struct actor_plan {
+  std::string class_name;
+  std::uint64_t constructor = 0;
+  actor_options options;
+  request_lease lease;
+  /// The creation's arguments for that receiver, with their attachments in the message. May throw.
+  std::function<payload(process_id receiver, message& carrier)> arguments;
+};
+
+/// Thread-safe. Message handlers are called by the endpoint's thread.
+class actor_manager {
+ public:
+  actor_manager(process& here, lease_desk& desk, object_sharing& sharing);
+  ~actor_manager();
+
+  /// Takes an actor over and gives it an id, held once by this process.
+  global_id own(actor_plan plan);
+  /// Begins its first life.
+  void begin(global_id actor);
+  void kill(std::uint64_t actor, exit_reason reason, const std::string& text, bool may_restart);
+
+  void on(process_id from, const locate_actor& what);
+  void on(process_id from, const actor_created& what);
+  void on(process_id from, const actor_ended& what);
+  void on(process_id from, const kill_actor& what);
+  void process_gone(process_id gone, const std::string& cause);
+  /// Ends all: this process leaves the cluster.
+  void end_all();
+  std::size_t living() const;
+
+ private:
+  struct owned;
+  struct work;
+
+  actor_at tell(const owned& of) const;
+  void carry_out(owned& of, const actor_life_state::steps& steps, const peer& host_before,
+                 std::uint32_t incarnation_before, work& outside);
+  void finish(work& outside);
+  template <class F>
+  void change(std::uint64_t actor, F&& f);
+
+  process& here_;
+  lease_desk& desk_;
+  object_sharing& sharing_;
+  mutable std::mutex mutex_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<owned>> actors_;  // guarded by mutex_
+};
+
+}  // namespace troupe::net

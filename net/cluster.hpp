@@ -1,0 +1,112 @@
+/// A process's place in a cluster: everything that a driver or worker does with other processes.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "core/sharing.hpp"
+#include "net/actor_host.hpp"
+#include "net/actor_manager.hpp"
+#include "net/cluster_address.hpp"
+#include "net/endpoint.hpp"
+#include "net/object_sharing.hpp"
+#include "net/process.hpp"
+#include "net/remote_actor.hpp"
+#include "net/task_executor.hpp"
+#include "net/task_owner.hpp"
+
+namespace troupe::net {
+
+/// Thread-safe.
+class cluster final : public core::cluster_link, public core::sharing, private endpoint_handler {
+ public:
+  /// Connects to the node and registers there. Throws `connection_error` that names the cause and
+  /// what to do.
+  cluster(core::runtime& runtime, const cluster_address& at, register_process introduction);
+  ~cluster() override;
+
+  /// A worker's life: returns when its node wants it to end, or is gone.
+  void serve();
+  /// Ends what this process owns and hosts elsewhere, and says goodbye.
+  void leave(std::chrono::milliseconds patience) noexcept;
+  /// What the head knows of the cluster. Throws `connection_error`.
+  status ask_head();
+
+  const process& here() const noexcept { return here_; }
+
+  // -- core::cluster_link -------------------------------------------------------------------------
+  void tasks_wait(tasks::task_queue& queue) noexcept override;
+  void task_stopped(detail::task& task) noexcept override;
+  detail::actor_core_ptr create_actor(const detail::class_info& info, detail::actor_call* creation,
+                                      detail::options_ptr options, bool& taken) override;
+  detail::actor_core_ptr find_actor(std::string_view name, std::string_view in_namespace,
+                                    const detail::class_info& info) override;
+  detail::actor_core_ptr public_handle(detail::local_actor& actor) override;
+
+  // -- core::sharing ------------------------------------------------------------------------------
+  void save_ref(detail::output_archive& archive, const detail::object_ptr& object,
+                const detail::object_ops& ops) override;
+  detail::object_ptr load_ref(detail::input_archive& archive,
+                              const detail::object_ops& ops) override;
+  void save_handle(detail::output_archive& archive, const detail::actor_core_ptr& actor) override;
+  detail::actor_core_ptr load_handle(detail::input_archive& archive,
+                                     const detail::class_info& info) override;
+  void dropped(detail::remote_object& object) noexcept override;
+  void cancel(detail::remote_object& object, bool recursive) noexcept override;
+
+ private:
+  /// An answer that a thread of the user's waits for.
+  template <class Reply>
+  struct question {
+    detail::object_ptr answered = detail::object_ptr::adopt(new detail::value_object<void>);
+    Reply reply;
+    std::string failed;
+  };
+  using name_question = std::shared_ptr<question<name_reply>>;
+
+  // -- endpoint_handler ---------------------------------------------------------------------------
+  void received(process_id from, message&& what) override;
+  void unreachable(process_id peer, const std::string& why) override;
+
+  void handle(process_id from, message&& what);
+  void on_output(const worker_output& what);
+  void process_gone(process_id gone, const std::string& cause);
+  name_reply ask_names(process_id whom, message what, std::uint64_t request, const char* for_what);
+  std::uint64_t next_request();
+  actor_plan plan_of(const detail::class_info& info, detail::actor_call& creation,
+                     const options& given);
+  detail::actor_core_ptr adopt_by_head(const detail::class_info& info,
+                                       detail::actor_call& creation, actor_plan plan,
+                                       const options& given);
+  detail::actor_core_ptr handle_of(const name_reply& known, const detail::class_info& info,
+                                   std::string_view name);
+  void end(const std::string& why);
+
+  process here_;
+  std::unique_ptr<object_sharing> objects_;
+  std::unique_ptr<lease_desk> desk_;
+  std::unique_ptr<task_owner> owner_;
+  std::unique_ptr<task_executor> executor_;
+  std::unique_ptr<actor_manager> manager_;
+  std::unique_ptr<actor_directory> directory_;
+  std::unique_ptr<actor_host> host_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<registered> registration_;  // guarded by mutex_, as below
+  std::string ended_;                       // why the node wants nothing more of this process
+  bool node_lost_ = false;
+  std::uint64_t last_request_ = 0;
+  std::unordered_map<std::uint64_t, name_question> names_;
+  std::shared_ptr<question<status>> status_;
+
+  std::unique_ptr<endpoint> net_;  // last: its thread calls the others
+};
+
+}  // namespace troupe::net

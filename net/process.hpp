@@ -1,0 +1,31 @@
+/// What the parts of a process in a cluster share.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "core/runtime.hpp"
+#include "net/endpoint.hpp"
+#include "net/pack.hpp"
+
+namespace troupe::net {
+
+/// Set once, before the parts begin to work. Its members are thread-safe.
+struct process {
+  core::runtime& runtime;
+  endpoint* net = nullptr;
+  job_id job = 0;
+  peer node;
+  peer head;
+  peer driver;
+  std::string node_name;
+  bool is_worker = false;
+
+  process_id self() const noexcept { return net->id(); }
+  template <class T>
+  bool send(process_id to, T what) const {
+    return net->send(to, pack(std::move(what)));
+  }
+};
+
+}  // namespace troupe::net

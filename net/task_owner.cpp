@@ -1,0 +1,380 @@
+#include "net/task_owner.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <utility>
+
+#include <troupe/detail/stored_options.hpp>
+#include <troupe/error.hpp>
+#include <troupe/generator.hpp>
+
+#include "net/demand.hpp"
+#include "net/failures.hpp"
+
+namespace troupe::net {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+/// How long a lease without work is kept for the next task of its shape.
+constexpr auto idle_lease = std::chrono::milliseconds(10);
+
+const options defaults;
+
+const options& options_of(const detail::task& task) {
+  return task.stored() != nullptr ? task.stored()->get() : defaults;
+}
+
+}  // namespace
+
+struct task_owner::lease {
+  line* of = nullptr;
+  lease_id id = 0;
+  process_id node = 0;
+  process_id worker = 0;
+  std::uint32_t in_flight = 0;
+  std::deque<std::uint64_t> order;  ///< the tasks in flight as they were sent, some have ended
+  lease_window window;
+  std::uint64_t idle_timer = 0;
+};
+
+/// One queue's leases. Guarded by the owner's mutex but where it says so.
+class task_owner::line final : public lease_client {
+ public:
+  line(task_owner& o, tasks::remote_queue& q) : owner(o), queue(q) {}
+
+  void granted(const lease_granted& what, process_id node) override {
+    std::vector<departure> leaving;
+    {
+      const std::lock_guard guard(owner.mutex_);
+      request = 0;
+      auto& fresh = *leases.emplace_back(std::make_unique<lease>());
+      fresh.of = this;
+      fresh.id = what.lease;
+      fresh.node = node;
+      fresh.worker = what.worker.id;
+      owner.pump(*this, leaving);
+      if (fresh.in_flight == 0) watch_idle(fresh);
+    }
+    owner.send(leaving);
+  }
+
+  void refused(const lease_refused& what) override {
+    std::vector<detail::task*> hopeless;
+    {
+      const std::lock_guard guard(owner.mutex_);
+      request = 0;
+      do {
+        while (detail::task* const task = queue.pop()) hopeless.push_back(task);
+      } while (queue.settle());
+    }
+    for (detail::task* const task : hopeless) {
+      const std::string text = "task '" + std::string(task->name()) + "' cannot run: " + what.text;
+      owner.finish(*task, what.why == refusal::worker_failed
+                              ? failure_with<runtime_env_error>(text)
+                              : failure_with<placement_error>(text));
+    }
+  }
+
+  /// Gives the lease back if it is idle for long. Requires the lock.
+  void watch_idle(lease& of) {
+    if (of.idle_timer != 0) return;
+    of.idle_timer = owner.here_.net->post_at(clock::now() + idle_lease, [this, id = of.id,
+                                                                        node = of.node] {
+      const std::lock_guard guard(owner.mutex_);
+      const auto at = std::find_if(leases.begin(), leases.end(), [&](const auto& l) {
+        return l->id == id && l->node == node;
+      });
+      if (at == leases.end()) return;
+      (*at)->idle_timer = 0;
+      if ((*at)->in_flight > 0) return;
+      owner.here_.send(node, return_lease{id});
+      leases.erase(at);
+    });
+  }
+
+  task_owner& owner;
+  tasks::remote_queue& queue;
+  std::vector<std::unique_ptr<lease>> leases;
+  std::uint64_t request = 0;  ///< the one that is open
+};
+
+task_owner::task_owner(process& here, lease_desk& desk) : here_(here), desk_(desk) {}
+
+task_owner::~task_owner() = default;
+
+task_owner::line& task_owner::line_of(tasks::remote_queue& queue) {
+  auto& known = lines_[&queue];
+  if (!known) known = std::make_unique<line>(*this, queue);
+  return *known;
+}
+
+void task_owner::tasks_wait(tasks::remote_queue& queue) noexcept {
+  std::vector<departure> leaving;
+  {
+    const std::lock_guard guard(mutex_);
+    pump(line_of(queue), leaving);
+  }
+  send(leaving);
+}
+
+/// Gives waiting tasks to leases with room, and asks for another lease when some are left over.
+void task_owner::pump(line& of, std::vector<departure>& leaving) {
+  for (;;) {
+    bool room = true;
+    while (room && !of.queue.empty()) {
+      room = false;
+      for (const auto& one : of.leases) {
+        if (one->in_flight >= one->window.size()) continue;
+        detail::task* const task = of.queue.pop();
+        if (task == nullptr) break;
+        room = true;
+        ++one->in_flight;
+        one->order.push_back(task->id());
+        flights_[task->id()] = {task, one.get(), 0};
+        leaving.push_back({task, one->worker, one->id});
+      }
+    }
+    if (!of.queue.empty()) break;
+    if (!of.queue.settle()) return;
+  }
+  if (of.request != 0) return;
+  request_lease wanted;
+  wanted.job = here_.job;
+  wanted.wanted = to_demand(of.queue.demand());
+  wanted.isolated = of.queue.isolated();
+  if (const detail::stored_options* const placed = of.queue.placed()) {
+    const scheduling& where = placed->get().scheduling;
+    wanted.name = placed->get().name;
+    wanted.placement = static_cast<placement_kind>(where.what());
+    wanted.place_key = where.key();
+    wanted.place_value = where.value();
+    wanted.soft = where.soft();
+  }
+  of.request = desk_.ask(std::move(wanted), of);
+}
+
+void task_owner::send(const std::vector<departure>& leaving) {
+  for (const departure& one : leaving) send(one);
+}
+
+void task_owner::send(const departure& one) {
+  detail::task& task = *one.task;
+  if (task.claimed()) {  // cancelled, or an argument has failed
+    ended(task);
+    task.retire();
+    return;
+  }
+  message carrier;
+  run_task order;
+  order.task = task.id();
+  order.lease = one.under;
+  order.function = task.remote_key();
+  if (task.name() != task.info().name) order.name = task.name();
+  order.attempt = static_cast<std::uint32_t>(task.attempt());
+  order.backpressure = options_of(task).backpressure;
+  if (detail::remote_stream* const results = task.results()) {
+    order.skip = results->stream()->produced();
+    results->stream()->on_consumed([this, id = task.id()](std::size_t read, bool abandoned) {
+      consumed(id, read, abandoned);
+    });
+  }
+  try {
+    order.arguments = archive_for(one.worker, carrier, nullptr, [&](detail::output_archive& out) {
+      task.archive_arguments(out);
+    });
+  } catch (...) {
+    const detail::failure_ptr why = detail::make_failure(std::current_exception());
+    ended(task);
+    finish(task, why);
+    return;
+  }
+  message packed = pack(std::move(order));
+  packed.attachments = std::move(carrier.attachments);
+  here_.net->send(one.worker, std::move(packed));
+}
+
+/// A task in flight has landed, or never left: its lease has room.
+void task_owner::ended(detail::task& task) {
+  std::vector<departure> leaving;
+  {
+    const std::lock_guard guard(mutex_);
+    const auto at = flights_.find(task.id());
+    if (at == flights_.end()) return;
+    lease* const by = at->second.by;
+    flights_.erase(at);
+    if (by != nullptr) {
+      --by->in_flight;
+      pump(*by->of, leaving);
+      if (by->in_flight == 0) by->of->watch_idle(*by);
+    }
+  }
+  send(leaving);
+}
+
+void task_owner::finish(detail::task& task, const detail::failure_ptr& why) {
+  task.abandon(why);
+  task.retire();
+}
+
+void task_owner::on(process_id from, const task_done& what, const message& carrier) {
+  detail::task* task = nullptr;
+  std::vector<departure> leaving;
+  {
+    const std::lock_guard guard(mutex_);
+    const auto at = flights_.find(what.task);
+    if (at == flights_.end()) return;
+    task = at->second.task;
+    lease* const by = at->second.by;
+    flights_.erase(at);
+    --by->in_flight;
+    by->window.task_ended(clock::now(), by->in_flight);
+    while (!by->order.empty() && !flights_.contains(by->order.front())) by->order.pop_front();
+    pump(*by->of, leaving);
+    if (by->in_flight == 0) by->of->watch_idle(*by);
+  }
+  send(leaving);
+  if (what.result.failed) {
+    const detail::failure_ptr why = from_message(what.result.failure);
+    if (!task->claimed() && detail::task_access::retry(*task, why)) return;
+    finish(*task, why);
+    return;
+  }
+  try {
+    read_payload(from, what.result.value, carrier, 0,
+                 [&](detail::input_archive& archive) {
+                   task->complete_from(archive);
+                   return 0;
+                 });
+  } catch (...) {
+    task->abandon(detail::make_failure(std::current_exception()));
+  }
+  task->retire();
+}
+
+void task_owner::on(process_id, const task_returned& what) {
+  detail::task* task = nullptr;
+  {
+    const std::lock_guard guard(mutex_);
+    const auto at = flights_.find(what.task);
+    if (at == flights_.end()) return;
+    task = at->second.task;
+    --at->second.by->in_flight;
+    flights_.erase(at);
+  }
+  detail::task_access::queue(*task)->push(*task, static_cast<std::size_t>(-1));
+}
+
+void task_owner::on(process_id from, const stream_item& what, const message& carrier) {
+  detail::task* task = nullptr;
+  {
+    const std::lock_guard guard(mutex_);
+    const auto at = flights_.find(what.task);
+    if (at == flights_.end()) return;
+    task = at->second.task;
+    task->pin();
+  }
+  detail::remote_stream* const results = task->results();
+  if (results != nullptr && results->stream()->produced() == what.index) {
+    detail::object_ptr item;
+    try {
+      item = read_payload(from, what.item.value, carrier, 0,
+                          [&](detail::input_archive& archive) { return results->read_item(archive); });
+      results->stream()->push(std::move(item), *task);
+    } catch (const std::exception& e) {
+      task->cancel(false, true);
+    }
+  }
+  task->unpin();
+}
+
+void task_owner::consumed(std::uint64_t task, std::size_t read, bool abandoned) {
+  process_id worker = 0;
+  {
+    const std::lock_guard guard(mutex_);
+    const auto at = flights_.find(task);
+    if (at == flights_.end() || at->second.by == nullptr) return;
+    worker = at->second.by->worker;
+  }
+  here_.send(worker, stream_consumed{task, read, abandoned});
+}
+
+void task_owner::task_stopped(detail::task& task) noexcept {
+  process_id worker = 0;
+  {
+    const std::lock_guard guard(mutex_);
+    const auto at = flights_.find(task.id());
+    if (at == flights_.end() || at->second.by == nullptr) return;
+    worker = at->second.by->worker;
+  }
+  here_.send(worker, cancel_task{task.id(), true});
+}
+
+void task_owner::abandon_all() noexcept {
+  std::vector<std::pair<detail::task*, process_id>> left;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [id, one] : flights_) left.emplace_back(one.task, one.by->worker);
+    flights_.clear();
+  }
+  for (const auto& [task, worker] : left) {
+    here_.send(worker, cancel_task{task->id(), true});
+    task->cancel(false, true);
+    task->retire();
+  }
+}
+
+void task_owner::process_gone(process_id gone, const std::string& cause) {
+  struct stranded {
+    detail::task* task;
+    bool was_running;
+  };
+  std::vector<stranded> tasks;
+  std::vector<line*> touched;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [queue, of] : lines_) {
+      bool lost_one = false;
+      std::erase_if(of->leases, [&](const auto& one) {
+        if (one->worker != gone && one->node != gone) return false;
+        lost_one = true;
+        bool oldest = true;  // a lease runs its tasks in their order
+        for (const std::uint64_t id : one->order) {
+          const auto at = flights_.find(id);
+          if (at == flights_.end() || at->second.by != one.get()) continue;
+          tasks.push_back({at->second.task, oldest});
+          oldest = false;
+          flights_.erase(at);
+        }
+        return true;
+      });
+      if (lost_one) touched.push_back(of.get());
+    }
+  }
+  for (const auto& [task, was_running] : tasks) {
+    const int most = options_of(*task).max_retries.value_or(3);
+    const bool again = most == -1 || (was_running ? task->attempt() < most : most != 0);
+    if (task->claimed() || !again) {
+      finish(*task, failure_with<worker_crashed_error>(
+                        "the worker that ran task '" + std::string(task->name()) + "' (attempt " +
+                        std::to_string(task->attempt() + 1) + ") has ended: " + cause));
+      continue;
+    }
+    if (was_running) {
+      // Alone in a process: if it is what crashes its workers, it takes no neighbour along.
+      task->start_over();
+      detail::task_access::move_to_isolation(*task);
+    }
+    detail::task_access::queue(*task)->push(*task, static_cast<std::size_t>(-1));
+  }
+  std::vector<departure> leaving;
+  {
+    const std::lock_guard guard(mutex_);
+    for (line* const of : touched) pump(*of, leaving);
+  }
+  send(leaving);
+}
+
+}  // namespace troupe::net
