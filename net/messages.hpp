@@ -70,6 +70,8 @@ enum class kind : std::uint16_t {
   node_report,
   cluster_view,
   job_ended,
+  job_started,
+  process_joined,
   // tools
   ask_status = 140,
   status,
@@ -731,6 +733,29 @@ struct cluster_view {
   template <class Archive>
   void serialize(Archive& archive) {
     archive(nodes);
+  }
+};
+
+/// A driver has come. Its node to the head, with job 0, and head to all nodes, with the job's number:
+/// what they need to start workers for it. The head tells nodes that join later of those that live.
+struct job_started {
+  static constexpr auto what = kind::job_started;
+  job_id job = 0;
+  peer driver;
+  register_process process;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(job, driver, process);
+  }
+};
+
+/// Node to the head: that process lives here, and is gone when the node is.
+struct process_joined {
+  static constexpr auto what = kind::process_joined;
+  process_id process = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(process);
   }
 };
 
