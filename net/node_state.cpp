@@ -397,6 +397,12 @@ void node_state::shut_down(time now) {
   for (auto& [token, w] : workers_) retire(now, w, true, settings_.stop_grace);
 }
 
+void node_state::say_goodbye() {
+  const process_died news{settings_.self.id, "node '" + settings_.name + "' was stopped", true};
+  for (const auto& [id, other] : processes_) send(id, news);
+  send(settings_.head.id, news);
+}
+
 process_id node_state::driver_of(std::uint64_t token) const {
   const auto found = workers_.find(token);
   if (found == workers_.end()) return 0;

@@ -118,6 +118,8 @@ class node_state {
   void tick(time now);
   /// Refuses everything from now on and ends the workers.
   void shut_down(time now);
+  /// Tells all that this node is gone: the last word.
+  void say_goodbye();
 
   // -- asked --------------------------------------------------------------------------------------
   node_report report() const;
