@@ -118,8 +118,7 @@ void control_state::send_view_if_due(time now) {
 cluster_view control_state::make_view() const {
   cluster_view view;
   for (const auto& [id, n] : nodes_) {
-    view.nodes.push_back(
-        {n.info.node, n.info.name, n.info.total, n.last.available, n.info.labels});
+    view.nodes.push_back({n.info.node, n.info.name, n.info.total, n.last.available, n.info.labels});
   }
   return view;
 }
@@ -192,18 +191,16 @@ void control_state::received(time, process_id from, ask_status) { send(from, mak
 status control_state::make_status() const {
   status result;
   for (const auto& [id, n] : nodes_) {
-    const std::string& address = n.info.node.remote.empty() ? n.info.node.local
-                                                            : n.info.node.remote;
+    const std::string& address =
+        n.info.node.remote.empty() ? n.info.node.local : n.info.node.remote;
     result.nodes.push_back({n.info.name, address, n.info.total, n.last.available, n.last.waiting,
-                            n.info.labels, n.last.workers, n.last.actors,
-                            id == settings_.self.id});
+                            n.info.labels, n.last.workers, n.last.actors, id == settings_.self.id});
   }
   std::sort(result.nodes.begin(), result.nodes.end(), [](const auto& a, const auto& b) {
     return a.head != b.head ? a.head : a.name < b.name;
   });
   for (const auto& [key, n] : names_) {
-    result.actors.push_back(
-        {key.first, key.second, n.class_name, n.owner.id == settings_.self.id});
+    result.actors.push_back({key.first, key.second, n.class_name, n.owner.id == settings_.self.id});
   }
   result.jobs = static_cast<std::uint32_t>(jobs_.size());
   return result;

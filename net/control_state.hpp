@@ -20,7 +20,7 @@
 namespace troupe::net {
 
 struct control_settings {
-  peer self;  ///< the head
+  peer self;                                       ///< the head
   std::chrono::milliseconds node_timeout{10'000};  ///< without a report; then a node is dead
   std::chrono::milliseconds view_interval{100};    ///< views are sent at most so often
 };

@@ -140,8 +140,7 @@ struct register_process {
   std::string job_namespace;
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(role, pid, start_token, executable, arguments, environment, working_dir,
-            job_namespace);
+    archive(role, pid, start_token, executable, arguments, environment, working_dir, job_namespace);
   }
 };
 
@@ -172,7 +171,7 @@ struct goodbye {
 struct process_died {
   static constexpr auto what = kind::process_died;
   process_id process = 0;
-  std::string cause;  ///< "signal 9 (Killed)", "exit code 3", "its node is gone"
+  std::string cause;   ///< "signal 9 (Killed)", "exit code 3", "its node is gone"
   bool clean = false;  ///< it said goodbye
   template <class Archive>
   void serialize(Archive& archive) {
@@ -736,8 +735,9 @@ struct cluster_view {
   }
 };
 
-/// A driver has come. Its node to the head, with job 0, and head to all nodes, with the job's number:
-/// what they need to start workers for it. The head tells nodes that join later of those that live.
+/// A driver has come. Its node to the head, with job 0, and head to all nodes, with the job's
+/// number: what they need to start workers for it. The head tells nodes that join later of those
+/// that live.
 struct job_started {
   static constexpr auto what = kind::job_started;
   job_id job = 0;

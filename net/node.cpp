@@ -95,7 +95,8 @@ class node::implementation final : public endpoint_handler, public worker_watche
     });
   }
 
-  // -- the endpoint's ------------------------------------------------------------------------------
+  // -- the endpoint's
+  // ------------------------------------------------------------------------------
 
   void received(process_id from, message&& what) override {
     if (shutting_) return;
@@ -311,8 +312,9 @@ class node::implementation final : public endpoint_handler, public worker_watche
   /// To the control, which on the head is in this process.
   template <class T>
   void to_head(T what) {
-    constexpr bool known =
-        requires(control_state & c) { c.received(clock::now(), process_id{}, std::move(what)); };
+    constexpr bool known = requires(control_state & c) {
+      c.received(clock::now(), process_id{}, std::move(what));
+    };
     if constexpr (known) {
       if (control_) return control_->received(clock::now(), self_.id, std::move(what));
     }
@@ -395,8 +397,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
     carry_out();
   }
 
-  void forward(std::uint64_t token, std::int64_t pid, bool error,
-               std::vector<std::string> lines) {
+  void forward(std::uint64_t token, std::int64_t pid, bool error, std::vector<std::string> lines) {
     if (shutting_) return;
     const process_id driver = node_->driver_of(token);
     if (driver == 0) return;

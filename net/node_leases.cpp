@@ -66,8 +66,7 @@ void node_state::received(time now, process_id from, request_lease what) {
 }
 
 void node_state::decide(time, request& which) {
-  const placement_decision decision =
-      place(nodes(), settings_.self.id, to_placement(which), turn_);
+  const placement_decision decision = place(nodes(), settings_.self.id, to_placement(which), turn_);
   switch (decision.what) {
     case where::here:
       if (!ledger_.never_fits(which.wanted)) return queue(which);
@@ -197,8 +196,8 @@ placement_node& node_state::self_in_view() {
     return n.at.id == settings_.self.id;
   });
   if (at != view_.end()) return *at;
-  view_.push_back({settings_.self, settings_.name, settings_.total, settings_.total,
-                   settings_.labels});
+  view_.push_back(
+      {settings_.self, settings_.name, settings_.total, settings_.total, settings_.labels});
   return view_.back();
 }
 
@@ -208,8 +207,8 @@ const std::vector<placement_node>& node_state::nodes() {
 }
 
 placement_request node_state::to_placement(const request& which) const {
-  return {which.wanted,          which.asked.placement, which.asked.place_key,
-          which.asked.place_value, which.asked.soft,      which.asked.redirections};
+  return {which.wanted,     which.asked.placement,   which.asked.place_key, which.asked.place_value,
+          which.asked.soft, which.asked.redirections};
 }
 
 void node_state::retry_placements(time now) {
@@ -231,8 +230,7 @@ void node_state::spill_back() {
     if (std::find(granted_.begin(), granted_.end(), id) != granted_.end()) continue;
     const bool anywhere =
         r.asked.placement == placement_kind::hybrid || r.asked.placement == placement_kind::spread;
-    const placement_decision decision =
-        place_elsewhere(all, settings_.self.id, to_placement(r));
+    const placement_decision decision = place_elsewhere(all, settings_.self.id, to_placement(r));
     if (decision.what == where::there) {
       moved.emplace_back(id, decision.node);
       const auto at = std::find_if(view_.begin(), view_.end(), [&](const placement_node& n) {
@@ -249,9 +247,8 @@ void node_state::spill_back() {
     request& r = requests_.at(id);
     if (std::find(granted_.begin(), granted_.end(), id) != granted_.end()) continue;
     drop(r);
-    const auto at = std::find_if(view_.begin(), view_.end(), [&, to = node](const auto& n) {
-      return n.at.id == to;
-    });
+    const auto at = std::find_if(view_.begin(), view_.end(),
+                                 [&, to = node](const auto& n) { return n.at.id == to; });
     send(r.owner, lease_redirected{r.asked.request, at->at});
     erase(r);
   }
@@ -327,8 +324,8 @@ void node_state::received(time now, process_id from, return_lease what) {
   const lease* of = find_lease(what.lease);
   if (of == nullptr) return;  // It ended meanwhile.
   if (of->owner != from) {
-    return note(log_level::warn, "a process that does not own lease " +
-                                     std::to_string(what.lease) + " wanted to return it");
+    return note(log_level::warn, "a process that does not own lease " + std::to_string(what.lease) +
+                                     " wanted to return it");
   }
   end_lease(now, what.lease, true);
   serve(now);

@@ -228,9 +228,8 @@ void node_state::received(time now, process_id, job_ended what) {
 void node_state::forget_old_jobs() {
   // What is left of a detached actor may still ask for leases of its job: so the last are kept.
   while (ended_jobs_.size() > most_ended_jobs) {
-    const auto idle = std::find_if(ended_jobs_.begin(), ended_jobs_.end(), [this](job_id id) {
-      return jobs_.at(id).workers == 0;
-    });
+    const auto idle = std::find_if(ended_jobs_.begin(), ended_jobs_.end(),
+                                   [this](job_id id) { return jobs_.at(id).workers == 0; });
     if (idle == ended_jobs_.end()) return;
     jobs_.erase(*idle);
     ended_jobs_.erase(idle);
@@ -295,8 +294,8 @@ void node_state::start_failed(time now, worker gone, const std::string& text) {
   job& of = jobs_.at(gone.job);
   const bool wanted_anyway = !gone.isolated && of.driver_here && !of.ended;
   if (gone.waiting.empty() && !wanted_anyway) return;
-  note(log_level::warn, "a worker of job " + std::to_string(of.id) +
-                            " ended before it had registered: " + text);
+  note(log_level::warn,
+       "a worker of job " + std::to_string(of.id) + " ended before it had registered: " + text);
   std::uint32_t& failures =
       gone.isolated ? requests_.at(gone.waiting.front()).failed_starts : of.failed_starts;
   if (++failures < settings_.start_attempts && !ending_) {
@@ -318,9 +317,8 @@ void node_state::start_failed(time now, worker gone, const std::string& text) {
 }
 
 bool node_state::hosts_detached(const worker& which) const {
-  return std::any_of(which.leases.begin(), which.leases.end(), [this](lease_id id) {
-    return leases_.at(id).owner == settings_.head.id;
-  });
+  return std::any_of(which.leases.begin(), which.leases.end(),
+                     [this](lease_id id) { return leases_.at(id).owner == settings_.head.id; });
 }
 
 void node_state::detach(worker& which) {
@@ -352,8 +350,8 @@ void node_state::tick(time now) {
   for (auto& [token, w] : workers_) {
     const job& of = jobs_.at(w.job);
     if (w.state == worker::phase::starting && now >= w.register_by) {
-      note(log_level::warn, "a worker of job " + std::to_string(w.job) +
-                                " has not registered in time and is ended");
+      note(log_level::warn,
+           "a worker of job " + std::to_string(w.job) + " has not registered in time and is ended");
       w.register_by = time::max();
       effects_.emplace_back(kill_worker{token});
     }

@@ -34,11 +34,11 @@ struct node_settings {
   core::resource_set total;
   std::vector<std::pair<std::string, std::string>> labels;
 
-  std::chrono::milliseconds idle_after{60'000};     ///< then a worker without lease ends
-  std::chrono::milliseconds register_within{60'000};  ///< then a worker that was started is ended
-  std::chrono::milliseconds job_grace{10'000};      ///< of workers when their job has ended
-  std::chrono::milliseconds lease_grace{10'000};    ///< of an isolated worker without its lease
-  std::chrono::milliseconds stop_grace{5'000};      ///< of all when the node ends
+  std::chrono::milliseconds idle_after{60'000};        ///< then a worker without lease ends
+  std::chrono::milliseconds register_within{60'000};   ///< then a worker that was started is ended
+  std::chrono::milliseconds job_grace{10'000};         ///< of workers when their job has ended
+  std::chrono::milliseconds lease_grace{10'000};       ///< of an isolated worker without its lease
+  std::chrono::milliseconds stop_grace{5'000};         ///< of all when the node ends
   std::chrono::milliseconds unknown_job_wait{10'000};  ///< a request may be ahead of its job's news
   std::uint32_t start_attempts = 3;
 };
@@ -76,8 +76,8 @@ struct say {
   log_level level = log_level::info;
   std::string text;
 };
-using node_effect = std::variant<send_from_node, start_worker, kill_worker, watch_driver,
-                                 forget_process, say>;
+using node_effect =
+    std::variant<send_from_node, start_worker, kill_worker, watch_driver, forget_process, say>;
 
 /// A state machine without threads, clocks, sockets and logging; thread-compatible.
 ///
@@ -210,7 +210,8 @@ class node_state {
   void start_shared(time now, job& of);
   worker& start(time now, job& of, const request* isolated_for);
   void start_failed(time now, worker gone, const std::string& text);
-  void retire(time now, worker& which, bool at_once, std::optional<std::chrono::milliseconds> grace);
+  void retire(time now, worker& which, bool at_once,
+              std::optional<std::chrono::milliseconds> grace);
   void detach(worker& which);
   bool hosts_detached(const worker& which) const;
   void became_idle(time now, worker& which);
@@ -270,8 +271,8 @@ class node_state {
   ticket next_ticket_ = 1;
   std::unordered_map<lease_id, lease> leases_;
   lease_id next_lease_ = 1;
-  std::vector<ticket> granted_;          ///< by the ledger, to be served
-  std::deque<ticket> lacking_gpu_ids_;   ///< oldest first
+  std::vector<ticket> granted_;         ///< by the ledger, to be served
+  std::deque<ticket> lacking_gpu_ids_;  ///< oldest first
   bool gpu_ids_freed_ = false;
   bounded_set<std::string> warned_;
 

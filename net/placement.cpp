@@ -71,9 +71,9 @@ placement_decision hybrid(const candidates& nodes, process_id self,
   const auto can_now = [&](const placement_node& node) { return fits_now(node, wanted); };
   const placement_node* best = least_used(nodes, wanted, 0, can_now);
   // Of equals the one that costs no way.
-  if (local != nullptr && (best == nullptr || (fits_now(*local, wanted) &&
-                                               used_share(*local, wanted) <=
-                                                   used_share(*best, wanted)))) {
+  if (local != nullptr &&
+      (best == nullptr ||
+       (fits_now(*local, wanted) && used_share(*local, wanted) <= used_share(*best, wanted)))) {
     best = local;
   }
   if (best == nullptr) best = least_used(nodes, wanted, 0, can_ever);
@@ -89,9 +89,8 @@ placement_decision spread(const candidates& nodes, process_id self,
   const placement_node* best = least_used(
       nodes, wanted, turn, [&](const placement_node& node) { return fits_now(node, wanted); });
   if (best == nullptr) {
-    best = least_used(nodes, wanted, turn, [&](const placement_node& node) {
-      return wanted.fits_in(node.total);
-    });
+    best = least_used(nodes, wanted, turn,
+                      [&](const placement_node& node) { return wanted.fits_in(node.total); });
   }
   if (best != nullptr) return go_to(*best, self);
   return {where::nowhere, 0, "no node has " + wanted.to_string()};

@@ -173,11 +173,10 @@ std::optional<node_file> read_node_file(const std::string& session_dir, std::str
 }
 
 void write_node_file(const node_file& file) {
-  const nlohmann::json json{{"protocol", file.protocol},   {"pid", file.pid},
-                            {"id", to_hex(file.self.id)},  {"host", file.self.host},
-                            {"local", file.self.local},    {"remote", file.self.remote},
-                            {"name", file.name},           {"head", file.head},
-                            {"key_file", file.key_file}};
+  const nlohmann::json json{
+      {"protocol", file.protocol}, {"pid", file.pid},          {"id", to_hex(file.self.id)},
+      {"host", file.self.host},    {"local", file.self.local}, {"remote", file.self.remote},
+      {"name", file.name},         {"head", file.head},        {"key_file", file.key_file}};
   write_whole(file.session_dir + "/node.json",
               json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }

@@ -9,9 +9,9 @@
 namespace troupe::net {
 namespace {
 
-constexpr std::array<std::string_view, 5> replaced = {"TROUPE_WORKER_", "TROUPE_SESSION_DIR=",
-                                                      "TROUPE_KEY_FILE=", "TROUPE_CLUSTER_KEY=",
-                                                      "TROUPE_ADDRESS="};
+constexpr std::array<std::string_view, 5> replaced = {
+    "TROUPE_WORKER_",
+    "TROUPE_SESSION_DIR=", "TROUPE_KEY_FILE=", "TROUPE_CLUSTER_KEY=", "TROUPE_ADDRESS="};
 
 bool is_replaced(std::string_view variable) {
   for (const std::string_view prefix : replaced) {
@@ -52,8 +52,8 @@ worker_program make_worker_program(const start_worker& what, const worker_surrou
   const auto set = [&result](const std::string& name, const std::string& value) {
     result.environment.push_back(name + "=" + value);
   };
-  set("TROUPE_WORKER_NODE", to_hex(where.node.id) + "|" + where.node.host + "|" +
-                                where.node.local + "|" + where.node.remote);
+  set("TROUPE_WORKER_NODE", to_hex(where.node.id) + "|" + where.node.host + "|" + where.node.local +
+                                "|" + where.node.remote);
   set("TROUPE_WORKER_TOKEN", std::to_string(what.token));
   set("TROUPE_WORKER_JOB", std::to_string(what.job));
   set("TROUPE_SESSION_DIR", where.session_dir);

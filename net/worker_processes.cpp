@@ -81,8 +81,8 @@ class worker_processes::implementation {
   // -- on the thread ------------------------------------------------------------------------------
 
   void start(const worker_program& program) {
-    const spawned made = spawn(program.executable, program.arguments, program.environment,
-                               program.working_dir);
+    const spawned made =
+        spawn(program.executable, program.arguments, program.environment, program.working_dir);
     if (made.pid < 0) {
       watcher_.exited({program.token, 0, "it could not be started: " + made.error, false, {}});
       return;
@@ -224,8 +224,7 @@ class worker_processes::implementation {
   void loop() {
     std::array<epoll_event, 64> events;
     while (!ending_) {
-      const int count =
-          ::epoll_wait(poll_, events.data(), static_cast<int>(events.size()), -1);
+      const int count = ::epoll_wait(poll_, events.data(), static_cast<int>(events.size()), -1);
       for (int i = 0; i < count; ++i) {
         // One handler may remove the descriptor of a later event.
         const std::uint64_t key = events[static_cast<std::size_t>(i)].data.u64;

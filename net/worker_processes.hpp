@@ -20,8 +20,8 @@ struct worker_program {
 
 struct worker_exit {
   std::uint64_t token = 0;
-  std::int64_t pid = 0;  ///< 0: it could not be started
-  std::string cause;     ///< "signal 9 (Killed)", "exit code 3", "it could not be started: ..."
+  std::int64_t pid = 0;   ///< 0: it could not be started
+  std::string cause;      ///< "signal 9 (Killed)", "exit code 3", "it could not be started: ..."
   bool in_order = false;  ///< exit code 0
   std::string last_lines;
 };

@@ -74,6 +74,7 @@ std::string describe(const std::vector<option>& known) {
 
 exit_code code_of(const std::string& text) {
   const auto says = [&text](std::string_view part) { return text.find(part) != std::string::npos; };
+  if (says("can not listen")) return failed;
   if (says("protocol version")) return version_differs;
   if (says("cluster key")) return not_authorised;
   return unreachable;

@@ -188,7 +188,8 @@ int start_in_background(const std::vector<std::string>& words, const std::string
   ::mkdir(folder.c_str(), 0700);
   ::mkdir((folder + "/logs").c_str(), 0700);
   const int log = ::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (log < 0) throw command_error(failed, "cannot write " + log_path + ": " + std::strerror(errno));
+  if (log < 0)
+    throw command_error(failed, "cannot write " + log_path + ": " + std::strerror(errno));
   const std::streamoff begin = ::lseek(log, 0, SEEK_END);
   int ready[2];
   if (::pipe2(ready, O_CLOEXEC) != 0) throw command_error(failed, "no pipe is left");
@@ -224,8 +225,8 @@ int start_in_background(const std::vector<std::string>& words, const std::string
   ::waitpid(child, nullptr, 0);
   const std::size_t line = answer.find('\n');
   if (line == std::string::npos) {
-    throw command_error(failed, "the daemon ended at once; " + log_path + " says:\n" +
-                                    tail_of(log_path, begin));
+    throw command_error(
+        failed, "the daemon ended at once; " + log_path + " says:\n" + tail_of(log_path, begin));
   }
   throw command_error(static_cast<exit_code>(std::atoi(answer.c_str())), answer.substr(line + 1));
 }

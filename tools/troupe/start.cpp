@@ -41,10 +41,12 @@ const std::vector<option> known = {
     {"memory", "BYTES", "for tasks that ask for it, such as 4GiB; default: 70 %"},
     {"resources", "JSON", "further ones by name, such as '{\"disk\": 1}'"},
     {"labels", "KEY=VALUE,...", "for tasks that ask for a label"},
-    {"session-dir", "FOLDER", "where nodes keep their files; default: $TROUPE_SESSION_BASE,\nor "
-                              "/tmp/troupe-UID"},
-    {"key-file", "FILE", "the cluster's key; default: $TROUPE_CLUSTER_KEY, or cluster.key\nin the "
-                         "session folder, which a head makes"},
+    {"session-dir", "FOLDER",
+     "where nodes keep their files; default: $TROUPE_SESSION_BASE,\nor "
+     "/tmp/troupe-UID"},
+    {"key-file", "FILE",
+     "the cluster's key; default: $TROUPE_CLUSTER_KEY, or cluster.key\nin the "
+     "session folder, which a head makes"},
     {"idle-after", "SECONDS", "a worker process without work ends then; default: 60"},
     {"node-timeout", "SECONDS", "of a head: a node is dead after so long a silence; default: 10"},
     {"grace", "SECONDS", "what workers get to end when the node is stopped; default: 5"},
@@ -65,7 +67,7 @@ node answers.
 
 constexpr const char* usage_end = R"(
 Exit codes: 0 the node runs (with --block: it was stopped), 1 failed, 2 wrong use, 3 the head cannot
-be reached or the address not be used, 4 wrong cluster key, 7 the versions differ.
+be reached, 4 wrong cluster key, 7 the versions differ.
 
   troupe start --head --num-cpus 4
   troupe start --address=10.0.0.1:6379 --key-file=cluster.key --labels=zone=a
@@ -83,8 +85,8 @@ core::resource_set total_of(const given_options& given) {
   };
   // A quota of a cgroup can be any fraction; amounts are in steps of 0.0001.
   const double detected = std::floor(core::read_cpu_limits().cpus * 1e4) / 1e4;
-  set(core::cpu_name, core::resource_amount::from_double(amount_of(given, "num-cpus", detected),
-                                                         "--num-cpus"));
+  set(core::cpu_name,
+      core::resource_amount::from_double(amount_of(given, "num-cpus", detected), "--num-cpus"));
   set(core::gpu_name,
       core::resource_amount::from_double(amount_of(given, "num-gpus", 0), "--num-gpus"));
   const std::uint64_t memory = given.has("memory")
@@ -97,8 +99,8 @@ core::resource_set total_of(const given_options& given) {
   constexpr std::size_t longest = 10'000;
   const auto json = nlohmann::json::parse(text.substr(0, longest), nullptr, false);
   if (!json.is_object()) {
-    throw command_error(misused, "--resources: '" + text +
-                                     "' is no JSON object; write it like '{\"disk\": 1}'");
+    throw command_error(
+        misused, "--resources: '" + text + "' is no JSON object; write it like '{\"disk\": 1}'");
   }
   for (const auto& [name, amount] : json.items()) {
     if (name.empty() || name == core::cpu_name || name == core::gpu_name ||
@@ -166,8 +168,7 @@ void choose_addresses(const given_options& given, net::node_options& node) {
   const bool everywhere = host == "0.0.0.0" || host == "::" || host == "*";
   if (everywhere && node.advertised_host.empty()) {
     // The address by which this machine reaches others; one of a documentation network will do.
-    node.advertised_host =
-        own_address_towards("192.0.2.1", "9").value_or(core::node_name());
+    node.advertised_host = own_address_towards("192.0.2.1", "9").value_or(core::node_name());
   }
 }
 
@@ -241,11 +242,10 @@ int start(const std::vector<std::string>& words) {
     if (!given.has("force")) {
       std::string why;
       const auto file = net::read_node_file(folder, why);
-      throw command_error(
-          failed, "node '" + options.node.name + "' runs on this machine already" +
-                      (file ? " (pid " + std::to_string(file->pid) + ")" : "") +
-                      "; stop it by `troupe stop --node-name " + options.node.name +
-                      "`, choose another --node-name, or --force");
+      throw command_error(failed, "node '" + options.node.name + "' runs on this machine already" +
+                                      (file ? " (pid " + std::to_string(file->pid) + ")" : "") +
+                                      "; stop it by `troupe stop --node-name " + options.node.name +
+                                      "`, choose another --node-name, or --force");
     }
     stop_node_in(folder, std::chrono::seconds(10));
   }

@@ -1,4 +1,6 @@
 // `troupe status`.
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -69,6 +71,18 @@ class asker final : public net::endpoint_handler {
   bool answered_ = false;  // of the endpoint's thread
 };
 
+/// Nothing of this command shall stay behind.
+class socket_file {
+ public:
+  explicit socket_file(std::string path) : path_(std::move(path)) {}
+  ~socket_file() { ::unlink(path_.c_str()); }
+  socket_file(const socket_file&) = delete;
+  socket_file& operator=(const socket_file&) = delete;
+
+ private:
+  std::string path_;
+};
+
 std::string find_key(const given_options& given, const std::optional<net::node_file>& local,
                      const std::string& base) {
   if (given.has("key-file")) return net::read_cluster_key(given.get("key-file"));
@@ -104,6 +118,7 @@ net::status ask(const given_options& given, std::string& address) {
   options.cluster_key = find_key(given, local, base);
   options.connect_timeout = timeout;
   net::endpoint endpoint(options, handler);
+  const socket_file socket(endpoint.self().local);
   net::peer head;
   if (local && local->is_head() && local->head == address) {
     head = local->self;
@@ -120,8 +135,7 @@ net::status ask(const given_options& given, std::string& address) {
 }
 
 double to_double(std::int64_t units) {
-  return static_cast<double>(units) /
-         static_cast<double>(core::resource_amount::units_per_one);
+  return static_cast<double>(units) / static_cast<double>(core::resource_amount::units_per_one);
 }
 
 double amount_of(const net::demand& in, const std::string& name) {
@@ -151,9 +165,14 @@ void print_json(const net::status& what, const std::string& address) {
     }
     nlohmann::json labels = nlohmann::json::object();
     for (const auto& [key, value] : n.labels) labels[key] = value;
-    nodes.push_back({{"name", n.name},       {"address", n.address}, {"head", n.head},
-                     {"workers", n.workers}, {"actors", n.actors},   {"resources", resources},
-                     {"waiting", waiting},   {"labels", labels}});
+    nodes.push_back({{"name", n.name},
+                     {"address", n.address},
+                     {"head", n.head},
+                     {"workers", n.workers},
+                     {"actors", n.actors},
+                     {"resources", resources},
+                     {"waiting", waiting},
+                     {"labels", labels}});
   }
   nlohmann::json actors = nlohmann::json::array();
   for (const auto& a : what.actors) {

@@ -43,7 +43,8 @@ bool wait_for_end(int pidfd, std::chrono::milliseconds patience) {
   for (;;) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         until - std::chrono::steady_clock::now());
-    const int ready = ::poll(&watched, 1, static_cast<int>(std::max<std::int64_t>(0, left.count())));
+    const int ready =
+        ::poll(&watched, 1, static_cast<int>(std::max<std::int64_t>(0, left.count())));
     if (ready > 0) return true;
     if (ready == 0) return false;
     if (errno != EINTR) return false;
@@ -120,9 +121,8 @@ int stop(const std::vector<std::string>& words) {
                                      "): say which by --node-name, or --all");
   }
   // Heads last: their nodes would end with them, in the middle of being asked to.
-  std::stable_sort(nodes.begin(), nodes.end(), [](const auto& a, const auto& b) {
-    return a.is_head() < b.is_head();
-  });
+  std::stable_sort(nodes.begin(), nodes.end(),
+                   [](const auto& a, const auto& b) { return a.is_head() < b.is_head(); });
   bool killed = false;
   for (const auto& n : nodes) {
     const bool in_order = stop_node_in(n.session_dir, patience);
