@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -32,13 +33,14 @@ class endpoint_handler {
 };
 
 struct endpoint_options {
-  process_id id = 0;            ///< 0: drawn at random
-  std::string session_dir;      ///< for the unix socket; mode 0700, the user's own
-  std::string listen_address;   ///< "HOST:PORT" or "HOST:0" for TCP; empty: unix socket only
-  std::string advertised_host;  ///< what others call this machine; default: from listen_address
-  std::string cluster_key;      ///< secret, Z85 (40 characters); needed for any TCP link
+  process_id id = 0;              ///< 0: drawn at random
+  std::string session_dir{};      ///< for the unix socket; mode 0700, the user's own
+  std::string listen_address{};   ///< "HOST:PORT" or "HOST:0" for TCP; empty: unix socket only
+  std::string advertised_host{};  ///< what others call this machine; default: from listen_address
+  std::string cluster_key{};      ///< secret, Z85 (40 characters); needed for any TCP link
   std::chrono::milliseconds connect_timeout{10'000};  ///< then a peer is unreachable
-  std::size_t max_message_bytes = std::size_t{8} << 20;  ///< of one frame, from a peer
+  std::size_t max_message_bytes = std::size_t{8}
+                                  << 20;  ///< of one frame, from a peer; at least 2 MiB
   std::size_t max_queued_bytes = std::size_t{256} << 20;  ///< unacknowledged, per peer
 };
 
@@ -62,19 +64,23 @@ class endpoint {
   /// The peer as it was learned.
   std::optional<peer> find(process_id other) const;
   /// Learns a peer of which only the address is known: HOST:PORT. Blocks until it has answered;
-  /// throws `connection_error` with the cause and what to do.
+  /// throws `connection_error` with the cause and what to do: at once when nothing listens there or
+  /// it can not be talked to, at the end of the time when it is silent. Not on the endpoint's
+  /// thread.
   peer resolve(const std::string& address, std::chrono::milliseconds timeout);
 
   /// Sends, in order, each message once, also over a link that breaks and comes back. Never blocks
   /// for the network. A message to this process itself is received like any other. False, and
-  /// nothing is sent, when the peer is not known or is gone.
+  /// nothing is sent, when the peer is not known or is gone. Attachments are not copied: what keeps
+  /// them may end on any thread.
   bool send(process_id to, message what);
   /// Bytes that wait for the peer's acknowledgement: for those who can slow down.
   std::size_t queued_bytes(process_id to) const;
 
   /// The peer is gone for good: what was sent is dropped, what it still sends is refused.
   void forget(process_id gone);
-  /// Waits until the peers have everything, or the time is over. False then.
+  /// Waits until the peers have everything, or the time is over. False then. Not on the endpoint's
+  /// thread.
   bool flush(std::chrono::milliseconds timeout);
 
   /// Runs `f` on the endpoint's thread, after what it does now.
@@ -82,6 +88,10 @@ class endpoint {
   /// Runs `f` on the endpoint's thread at that time, unless cancelled by the returned number.
   std::uint64_t post_at(std::chrono::steady_clock::time_point when, std::function<void()> f);
   void cancel(std::uint64_t timer);
+
+  /// From now on holders of these keys (public halves) may connect by TCP, instead of holders of
+  /// the cluster key. What still comes over the connections of others is refused.
+  void allow_keys(std::vector<std::string> public_keys);
 
   struct statistics {
     std::uint64_t messages_sent = 0;
@@ -98,7 +108,7 @@ class endpoint {
   std::unique_ptr<implementation> impl_;
 };
 
-/// A new cluster key, and the public half of one.
+/// A new cluster key, and the public half of one; that throws `connection_error` when it is no key.
 std::string make_cluster_key();
 std::string public_half(const std::string& cluster_key);
 

@@ -72,6 +72,8 @@ enum class kind : std::uint16_t {
   node_report,
   cluster_view,
   job_ended,
+  job_started,
+  process_joined,
   // tools
   ask_status = 140,
   status,
@@ -141,8 +143,7 @@ struct register_process {
   std::string job_namespace;
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(role, pid, start_token, executable, arguments, environment, working_dir,
-            job_namespace);
+    archive(role, pid, start_token, executable, arguments, environment, working_dir, job_namespace);
   }
 };
 
@@ -173,7 +174,7 @@ struct goodbye {
 struct process_died {
   static constexpr auto what = kind::process_died;
   process_id process = 0;
-  std::string cause;  ///< "signal 9 (Killed)", "exit code 3", "its node is gone"
+  std::string cause;   ///< "signal 9 (Killed)", "exit code 3", "its node is gone"
   bool clean = false;  ///< it said goodbye
   template <class Archive>
   void serialize(Archive& archive) {
@@ -746,6 +747,30 @@ struct cluster_view {
   template <class Archive>
   void serialize(Archive& archive) {
     archive(nodes);
+  }
+};
+
+/// A driver has come. Its node to the head, with job 0, and head to all nodes, with the job's
+/// number: what they need to start workers for it. The head tells nodes that join later of those
+/// that live.
+struct job_started {
+  static constexpr auto what = kind::job_started;
+  job_id job = 0;
+  peer driver;
+  register_process process;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(job, driver, process);
+  }
+};
+
+/// Node to the head: that process lives here, and is gone when the node is.
+struct process_joined {
+  static constexpr auto what = kind::process_joined;
+  process_id process = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(process);
   }
 };
 

@@ -1,0 +1,221 @@
+#include "net/control_state.hpp"
+
+#include <algorithm>
+
+#include "net/demand.hpp"
+
+namespace troupe::net {
+
+// -- nodes ----------------------------------------------------------------------------------------
+
+void control_state::received(time now, process_id from, join_cluster what) {
+  const auto refuse = [&](const std::string& why) {
+    note(log_level::warn, "refused node '" + what.name + "': " + why);
+    send(from, joined{why});
+  };
+  std::string wrong;
+  if (what.node.id != from) return refuse("it says to be another process than the one that sent");
+  if (dead_.contains(from)) return refuse("it was declared dead; start it again");
+  if (!to_resources(what.total, wrong)) return refuse("its resources make no sense: " + wrong);
+  for (const auto& [id, other] : nodes_) {
+    if (other.info.name != what.name || id == from) continue;
+    if (other.info.node.host != what.node.host) {
+      return refuse("the cluster has a node '" + what.name + "' already, at " +
+                    other.info.node.remote + "; choose another --node-name");
+    }
+    // Two daemons of one name and session cannot live at once: the older one has crashed.
+    node_gone(now, id, "another process took its place", false);
+    break;
+  }
+  node& added = nodes_[from];
+  added.last.available = what.total;
+  added.info = std::move(what);
+  added.heard = now;
+  note(log_level::info, "node '" + added.info.name + "' has joined");
+  send(from, joined{});
+  for (const auto& [id, living] : jobs_) send(from, living.started);
+  view_changed();
+  send_view_if_due(now);
+}
+
+void control_state::received(time now, process_id from, node_report what) {
+  const auto found = nodes_.find(from);
+  if (found == nodes_.end()) {
+    return send(from, joined{"it is not part of the cluster (any more); start it again"});
+  }
+  node& of = found->second;
+  of.heard = now;
+  if (of.last.available != what.available) view_changed();
+  of.last = std::move(what);
+  send_view_if_due(now);
+}
+
+void control_state::received(time, process_id from, process_joined what) {
+  const auto found = nodes_.find(from);
+  if (found != nodes_.end() && !dead_.contains(what.process)) {
+    found->second.processes.insert(what.process);
+  }
+}
+
+void control_state::received(time now, process_id from, process_died what) {
+  const auto found = nodes_.find(from);
+  if (found == nodes_.end()) return;
+  if (what.process == from) return node_gone(now, from, what.cause, what.clean);
+  // A node speaks for its own processes alone.
+  if (found->second.processes.erase(what.process) == 0) return;
+  declare_dead(what.process, what.cause, what.clean);
+}
+
+void control_state::node_gone(time now, process_id who, const std::string& cause, bool clean) {
+  const auto found = nodes_.find(who);
+  if (found == nodes_.end()) return;
+  const node gone = std::move(found->second);
+  nodes_.erase(found);
+  note(clean ? log_level::info : log_level::warn,
+       "node '" + gone.info.name + "' is gone: " + cause);
+  declare_dead(who, cause, clean);
+  for (const process_id of_it : gone.processes) {
+    declare_dead(of_it, "its node '" + gone.info.name + "' is gone (" + cause + ")", false);
+  }
+  view_changed();
+  send_view_if_due(now);
+}
+
+void control_state::declare_dead(process_id who, const std::string& cause, bool clean) {
+  if (!dead_.insert(who)) return;
+  std::erase_if(names_, [who](const auto& entry) { return entry.second.owner.id == who; });
+  broadcast(process_died{who, cause, clean});
+  if (!clean) effects_.emplace_back(forget_process{who});
+  if (const auto driver = drivers_.find(who); driver != drivers_.end()) end_job(driver->second);
+}
+
+void control_state::tick(time now) {
+  std::vector<process_id> silent;
+  for (const auto& [id, n] : nodes_) {
+    if (id != settings_.self.id && now - n.heard >= settings_.node_timeout) silent.push_back(id);
+  }
+  for (const process_id id : silent) {
+    const auto seconds =
+        std::chrono::duration_cast<std::chrono::seconds>(settings_.node_timeout).count();
+    node_gone(now, id, "it was silent for " + std::to_string(seconds) + " s", false);
+  }
+  send_view_if_due(now);
+}
+
+std::vector<process_id> control_state::nodes() const {
+  std::vector<process_id> result;
+  for (const auto& [id, n] : nodes_) result.push_back(id);
+  return result;
+}
+
+void control_state::send_view_if_due(time now) {
+  if (!view_dirty_ || now - view_sent_ < settings_.view_interval) return;
+  view_dirty_ = false;
+  view_sent_ = now;
+  broadcast(make_view());
+}
+
+cluster_view control_state::make_view() const {
+  cluster_view view;
+  for (const auto& [id, n] : nodes_) {
+    view.nodes.push_back({n.info.node, n.info.name, n.info.total, n.last.available, n.info.labels});
+  }
+  return view;
+}
+
+// -- jobs -----------------------------------------------------------------------------------------
+
+void control_state::received(time, process_id from, job_started what) {
+  if (!is_node(from) || what.job != 0) return;
+  if (dead_.contains(what.driver.id) || drivers_.count(what.driver.id) != 0) return;
+  what.job = next_job_++;
+  drivers_.emplace(what.driver.id, what.job);
+  broadcast(what);
+  const job_id id = what.job;
+  jobs_.emplace(id, job{std::move(what)});
+}
+
+void control_state::received(time, process_id from, job_ended what) {
+  if (is_node(from)) end_job(what.job);
+}
+
+void control_state::end_job(job_id id) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return;
+  drivers_.erase(found->second.started.driver.id);
+  jobs_.erase(found);
+  broadcast(job_ended{id});
+}
+
+// -- names ----------------------------------------------------------------------------------------
+
+void control_state::received(time, process_id from, register_name what) {
+  name_reply answer;
+  answer.request = what.request;
+  const auto key = std::pair(std::move(what.in_namespace), std::move(what.name));
+  auto holder = names_.find(key);
+  if (holder == names_.end() && !dead_.contains(what.owner.id)) {
+    answer.done = true;
+    holder = names_.emplace(key, name{std::move(what.class_name), what.actor, what.owner}).first;
+  }
+  if (holder != names_.end()) {
+    answer.class_name = holder->second.class_name;
+    answer.actor = holder->second.actor;
+    answer.owner = holder->second.owner;
+  }
+  send(from, std::move(answer));
+}
+
+void control_state::received(time, process_id from, find_name what) {
+  name_reply answer;
+  answer.request = what.request;
+  const auto holder = names_.find({what.in_namespace, what.name});
+  if (holder != names_.end()) {
+    answer.done = true;
+    answer.class_name = holder->second.class_name;
+    answer.actor = holder->second.actor;
+    answer.owner = holder->second.owner;
+  }
+  send(from, std::move(answer));
+}
+
+void control_state::received(time, process_id, release_name what) {
+  const auto holder = names_.find({what.in_namespace, what.name});
+  if (holder != names_.end() && holder->second.actor == what.actor) names_.erase(holder);
+}
+
+// -- tools ----------------------------------------------------------------------------------------
+
+void control_state::received(time, process_id from, ask_status) { send(from, make_status()); }
+
+status control_state::make_status() const {
+  status result;
+  for (const auto& [id, n] : nodes_) {
+    const std::string& address =
+        n.info.node.remote.empty() ? n.info.node.local : n.info.node.remote;
+    result.nodes.push_back({n.info.name, address, n.info.total, n.last.available, n.last.waiting,
+                            n.info.labels, n.last.workers, n.last.actors, id == settings_.self.id});
+  }
+  std::sort(result.nodes.begin(), result.nodes.end(), [](const auto& a, const auto& b) {
+    return a.head != b.head ? a.head : a.name < b.name;
+  });
+  for (const auto& [key, n] : names_) {
+    result.actors.push_back({key.first, key.second, n.class_name, n.owner.id == settings_.self.id});
+  }
+  result.jobs = static_cast<std::uint32_t>(jobs_.size());
+  return result;
+}
+
+void control_state::broadcast(const control_message& what) {
+  for (const auto& [id, n] : nodes_) send(id, what);
+}
+
+void control_state::send(process_id to, control_message what) {
+  effects_.emplace_back(send_from_control{to, std::move(what)});
+}
+
+void control_state::note(log_level level, std::string text) {
+  effects_.emplace_back(say{level, std::move(text)});
+}
+
+}  // namespace troupe::net

@@ -1,0 +1,222 @@
+// How links to peers are opened, watched and given up.
+#include <sys/stat.h>
+#include <zmq.h>
+
+#include <utility>
+
+#include <troupe/error.hpp>
+
+#include "net/endpoint_implementation.hpp"
+#include "net/messages.hpp"
+
+namespace troupe::net {
+namespace {
+
+bool is_socket(const std::string& path) {
+  struct stat found {};
+  return ::stat(path.c_str(), &found) == 0 && S_ISSOCK(found.st_mode);
+}
+
+/// A process that starts or ends may drop a connection half-way once or twice.
+constexpr int handshakes_to_fail = 3;
+
+}  // namespace
+
+endpoint::implementation::link_ptr endpoint::implementation::find_link(process_id other) const {
+  const std::shared_lock guard(links_mutex_);
+  const auto found = links_.find(other);
+  return found == links_.end() ? nullptr : found->second;
+}
+
+void endpoint::implementation::open_link(const link_ptr& link) {
+  const peer other = link->where();
+  const bool same_host = other.host == self_.host && !other.local.empty();
+  const bool local = same_host && (other.remote.empty() || is_socket(other.local));
+  if (!local && other.remote.empty()) {
+    fail_link(link,
+              "it listens on its own machine only, and this is another: give it an address "
+              "to listen at");
+    return;
+  }
+  if (!local && public_key_.empty()) {
+    fail_link(link, "this process has no cluster key, which a link to " + other.remote + " needs");
+    return;
+  }
+  try {
+    zmq_socket socket(context_->handle(), ZMQ_DEALER);
+    set_link_options(socket);
+    socket.set(ZMQ_RCVHWM, 16);  // refusals only
+    socket.set(ZMQ_MAXMSGSIZE, std::int64_t{4096});
+    if (!local) {
+      set_secure_options(socket, options_.cluster_key, public_key_, {});
+      if (other.remote.front() == '[') socket.set(ZMQ_IPV6, 1);
+    }
+    link->address = local ? other.local : other.remote;
+    zmq_socket watcher = watch(context_->handle(), socket);
+    if (const int error = socket.connect((local ? "ipc://" : "tcp://") + link->address);
+        error != 0) {
+      fail_link(link,
+                "no connection to '" + link->address + "' is possible: " + zmq_strerror(error));
+      return;
+    }
+    link->token = next_token_;
+    next_token_ += 2;
+    add_descriptor(socket.descriptor(), link->token);
+    add_descriptor(watcher.descriptor(), link->token + 1);
+    watched_.emplace(link->token, link);
+    link->open(std::move(socket), std::move(watcher));
+  } catch (const connection_error& e) {
+    fail_link(link, e.what());
+    return;
+  }
+  link->failed_handshakes = 0;
+  link->was_up = false;
+  if (!link->worked) {
+    link->deadline = post_at(clock::now() + options_.connect_timeout, [this, link] {
+      if (!link->worked && !link->ended()) fail_link(link, why_not_up(*link));
+    });
+  }
+  // Events may have come before the descriptors were watched.
+  look_at_link(link->token);
+  look_at_link(link->token + 1);
+}
+
+void endpoint::implementation::close_link(peer_link& link) {
+  cancel(link.deadline);
+  if (!link.is_open()) return;
+  watched_.erase(link.token);
+  auto [socket, watcher] = link.take_sockets();
+  remove_descriptor(socket.descriptor());
+  remove_descriptor(watcher.descriptor());
+  zmq_socket_monitor(socket.handle(), nullptr, 0);
+  watcher.close();
+}
+
+/// After an error for which libzmq does not try again.
+void endpoint::implementation::reopen_later(const link_ptr& link) {
+  close_link(*link);
+  post_at(clock::now() + std::chrono::seconds(1), [this, link] {
+    if (!link->is_open() && !link->ended()) open_link(link);
+  });
+}
+
+void endpoint::implementation::fail_link(const link_ptr& link, const std::string& why) {
+  link->end();
+  close_link(*link);
+  link->worked = false;
+  wake_flushers();
+  if (find_link(link->id()) != link) return;  // forgotten meanwhile
+  undrained_ = true;
+  call_out("unreachable()", [&] { handler_.unreachable(link->id(), why); });
+}
+
+std::string endpoint::implementation::why_not_up(const peer_link& link) const {
+  const auto waited = std::to_string(options_.connect_timeout.count()) + " ms";
+  if (link.failed_handshakes > 0) {
+    return "what listens at " + link.address +
+           " ends each connection before it is made: its cluster key differs, or it is not troupe";
+  }
+  if (link.was_up) {
+    return "the process at " + link.address + " was reached and did not answer within " + waited +
+           ": it has ended, or it can not connect back to " +
+           (self_.remote.empty() ? self_.local : self_.remote);
+  }
+  return "nothing answered at " + link.address + " within " + waited +
+         ": the process has ended, or a firewall is in between";
+}
+
+void endpoint::implementation::look_at_link(std::uint64_t token) {
+  const auto found = watched_.find(token & ~std::uint64_t{1});
+  if (found == watched_.end()) return;  // closed by an event before this one
+  const link_ptr link = found->second;
+  if (token % 2 == 0) {
+    read_answers(link);
+    return;
+  }
+  connection_event event;
+  while (link->is_open() && next_event(link->watcher(), event)) handle_event(link, event);
+}
+
+void endpoint::implementation::handle_event(const link_ptr& link, const connection_event& event) {
+  using what = connection_event::what;
+  switch (event.kind) {
+    case what::ready:
+      link->was_up = true;
+      link->failed_handshakes = 0;
+      link->came_up(hello_);
+      break;
+    case what::disconnected:
+      link->went_down();
+      break;
+    case what::refused_key:
+      fail_link(link, "the process at " + link->address +
+                          " refused this process's cluster key: it is not, or no longer, valid");
+      break;
+    case what::not_understood:
+      if (link->worked) {
+        reopen_later(link);
+      } else {
+        fail_link(link, "what listens at " + link->address +
+                            " does not speak the cluster's protocol: it is not troupe, or it is "
+                            "one without encryption");
+      }
+      break;
+    case what::failed:
+      if (++link->failed_handshakes >= handshakes_to_fail && !link->worked) {
+        fail_link(link, why_not_up(*link));
+      }
+      break;
+    default:
+      break;
+  }
+}
+
+void endpoint::implementation::read_answers(const link_ptr& link) {
+  batch_header answer;
+  while (link->next_answer(answer)) {
+    if (!answer.has(batch_flag::refusal)) continue;
+    switch (answer.reason) {
+      case refusal_reason::version:
+        fail_link(link, "the process at " + link->address + " speaks protocol version " +
+                            std::to_string(answer.version) + ", this process " +
+                            std::to_string(protocol_version) +
+                            ": use the same version of troupe in the whole cluster");
+        return;
+      case refusal_reason::not_receiver:
+        fail_link(link, "the process that was at " + link->address +
+                            " has ended; another one is there now");
+        return;
+      case refusal_reason::forgotten:
+        fail_link(link, "the process at " + link->address +
+                            " holds this one for dead and does not listen to it any more");
+        return;
+      case refusal_reason::none:
+        break;
+    }
+  }
+}
+
+/// While something is unacknowledged, looks after it now and then.
+void endpoint::implementation::watch_unacknowledged() {
+  post_at(clock::now() + send_state::first_patience, [this] { ask_the_silent(); });
+}
+
+void endpoint::implementation::ask_the_silent() {
+  // Before looking: who sends from now on starts the watch again.
+  watching_.store(false);
+  std::vector<link_ptr> links;
+  {
+    const std::shared_lock guard(links_mutex_);
+    for (const auto& [id, link] : links_) links.push_back(link);
+  }
+  bool waiting = false;
+  for (const link_ptr& link : links) {
+    if (!link->ask_if_silent()) continue;
+    waiting = true;
+    // A sender may have consumed the signal of an answer.
+    if (link->is_open()) read_answers(link);
+  }
+  if (waiting && !watching_.exchange(true)) watch_unacknowledged();
+}
+
+}  // namespace troupe::net

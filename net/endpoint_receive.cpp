@@ -1,0 +1,250 @@
+// What an endpoint does with what arrives.
+#include <cstdlib>
+#include <span>
+#include <utility>
+
+#include <troupe/archive.hpp>
+#include <troupe/detail/archive_error.hpp>
+
+#include "net/endpoint_implementation.hpp"
+#include "net/messages.hpp"
+
+namespace troupe::net {
+namespace {
+
+// When messages are acknowledged although nothing travels back that could say so: after this time,
+constexpr std::chrono::milliseconds ack_delay{20};
+// when there is nothing else to do and so many or so much is owed,
+constexpr std::uint64_t ack_messages = 64;
+constexpr std::size_t ack_bytes = std::size_t{256} << 10;
+// and in any case after so many times as much.
+constexpr std::uint64_t ack_anyway = 64;
+
+/// So many batches before other things get their turn.
+constexpr int batches_at_a_time = 64;
+/// A `peer` in its archive is shorter.
+constexpr std::size_t max_record_bytes = 4096;
+
+}  // namespace
+
+void endpoint::implementation::receive(listening& from) {
+  from.more = true;
+  for (int i = 0; i < batches_at_a_time; ++i) {
+    zmq_frame route;
+    if (!from.socket.receive(route)) {
+      from.more = false;
+      return;
+    }
+    frames_.clear();
+    bool more = route.more();
+    while (more && from.socket.receive(frames_.emplace_back())) more = frames_.back().more();
+    undrained_ = true;
+    call_out("the reading of a batch", [&] { handle_batch(from, route, frames_); });
+    flush_listed();
+  }
+}
+
+bool endpoint::implementation::admitted(listening& from, const zmq_frame& frame) {
+  if (!from.secure) return true;
+  connections_.heard(std::atoi(frame.property("__fd")));
+  return context_->admitted(domain_.domain, frame.property("User-Id"));
+}
+
+void endpoint::implementation::handle_batch(listening& from, const zmq_frame& route,
+                                            std::vector<zmq_frame>& frames) {
+  if (frames.empty()) return;
+  if (!admitted(from, frames.front())) {
+    told_of_stranger(remote_of(std::atoi(frames.front().property("__fd"))),
+                     "its key is no longer one of this cluster");
+    return;
+  }
+  const auto header = decode_header(frames.front().bytes());
+  if (!header) {
+    told_of_stranger(
+        from.secure ? remote_of(std::atoi(frames.front().property("__fd"))) : std::string(),
+        "what it sent is not of troupe's protocol");
+    return;
+  }
+  if (header->has(batch_flag::refusal) || header->sender == self_.id) return;
+  if (header->version != protocol_version) {
+    refuse(from, route, *header, refusal_reason::version);
+    return;
+  }
+  if (header->has(batch_flag::who)) {
+    answer_who(from, route, *header);
+    return;
+  }
+  if (header->receiver != self_.id) {
+    refuse(from, route, *header, refusal_reason::not_receiver);
+    return;
+  }
+  if (header->has(batch_flag::hello) && frames.size() == 2) meet(*header, frames[1].bytes());
+  const link_ptr link = find_link(header->sender);
+  if (!link) {
+    bool forgotten = false;
+    {
+      const std::shared_lock guard(links_mutex_);
+      forgotten = forgotten_.contains(header->sender);
+    }
+    if (forgotten) refuse(from, route, *header, refusal_reason::forgotten);
+    return;
+  }
+  link->heard(*header);
+  if (!link->worked && link->up()) {
+    link->worked = true;
+    cancel(link->deadline);
+  }
+  if (flushers_.load() > 0 && link->queued_bytes() == 0) wake_flushers();
+  hand_over(link, *header, frames);
+}
+
+void endpoint::implementation::refuse(listening& from, const zmq_frame& route,
+                                      const batch_header& header, refusal_reason reason) {
+  const batch_header answer{.version = protocol_version,
+                            .flags = batch_flag::refusal,
+                            .reason = reason,
+                            .sender = self_.id,
+                            .receiver = header.sender};
+  if (from.socket.send(zmq_frame(route.bytes()), true)) {
+    from.socket.send(zmq_frame(encode_header(answer)), false);
+  }
+}
+
+void endpoint::implementation::answer_who(listening& from, const zmq_frame& route,
+                                          const batch_header& header) {
+  const batch_header answer{.version = protocol_version,
+                            .flags = batch_flag::hello,
+                            .sender = self_.id,
+                            .receiver = header.sender};
+  if (from.socket.send(zmq_frame(route.bytes()), true)) from.socket.send(answer, hello_);
+}
+
+/// A peer that links here is known from then on, and one that could not be reached is tried again.
+void endpoint::implementation::meet(const batch_header& header, std::span<const std::byte> record) {
+  try {
+    if (record.size() <= max_record_bytes) {
+      const peer other = detail::decode<peer>(record);
+      if (other.id == header.sender) {
+        learn(other);
+        return;
+      }
+    }
+  } catch (const detail::archive_error&) {
+    // Said below.
+  }
+  told_of_stranger({}, "it introduced itself by what can not be read");
+}
+
+void endpoint::implementation::hand_over(const link_ptr& link, const batch_header& header,
+                                         std::vector<zmq_frame>& frames) {
+  std::optional<std::vector<message>> messages;
+  if (header.count > 0) {
+    std::vector<blob> parts;
+    for (std::size_t i = 2; i < frames.size(); ++i) parts.push_back(to_blob(std::move(frames[i])));
+    if (frames.size() >= 2) {
+      messages = decode_messages(header.count, frames[1].bytes(), std::move(parts));
+    }
+    if (!messages) {
+      fail_link(link, "it sent a batch that can not be read; it may be a bug, or another program");
+      return;
+    }
+  }
+  const auto decision = link->received(header);
+  if (decision.ask_again) link->send_control(batch_flag::nack, header.generation);
+  if (decision.duplicate) counters_.duplicates_dropped.fetch_add(header.count);
+  if (decision.accept) {
+    counters_.duplicates_dropped.fetch_add(decision.skip);
+    counters_.messages_received.fetch_add(header.count - decision.skip, std::memory_order_relaxed);
+    std::size_t bytes = 0;
+    for (std::size_t i = decision.skip; i < messages->size(); ++i) {
+      message& m = (*messages)[i];
+      bytes += m.size();
+      // Forgotten by the handler in between, or ended: the rest is not for it any more.
+      if (i > decision.skip && find_link(link->id()) != link) return;
+      call_out("received()", [&] { handler_.received(link->id(), std::move(m)); });
+    }
+    owe(link, bytes);
+  }
+  // It is waiting for an answer: it asked, or has sent what it need not have.
+  if (header.has(batch_flag::probe) || header.has(batch_flag::hello) || decision.duplicate) {
+    if (!link->is_open() && !link->ended()) {
+      if (!link->listed.exchange(true)) listed_here_.push_back(link);  // its hello will say it
+    } else {
+      link->send_control(0);
+    }
+  }
+}
+
+void endpoint::implementation::owe(const link_ptr& link, std::size_t bytes) {
+  link->owed_bytes += bytes;
+  if (link->owed() >= ack_messages * ack_anyway || link->owed_bytes >= ack_bytes * ack_anyway) {
+    link->owed_bytes = 0;
+    link->send_control(0);
+  }
+  if (!std::exchange(link->in_ack_list, true)) owing_.push_back(link);
+}
+
+/// Pays what is owed: `all`, or where much is.
+void endpoint::implementation::acknowledge(bool all) {
+  std::vector<link_ptr> later;
+  for (link_ptr& link : owing_) {
+    const bool much = link->owed() >= ack_messages || link->owed_bytes >= ack_bytes;
+    if (link->owed() == 0 || link->ended() || (!all && !much)) {
+      if (link->owed() == 0 || link->ended()) {
+        link->in_ack_list = false;
+        link->owed_bytes = 0;
+      } else {
+        later.push_back(std::move(link));
+      }
+      continue;
+    }
+    link->in_ack_list = false;
+    link->owed_bytes = 0;
+    if (!link->is_open()) {
+      if (!link->listed.exchange(true)) listed_here_.push_back(link);
+    } else {
+      link->send_control(0);
+    }
+  }
+  owing_ = std::move(later);
+  flush_listed();
+  if (!owing_.empty() && !ack_timer_) {
+    ack_timer_ = true;
+    post_at(clock::now() + ack_delay, [this] {
+      ack_timer_ = false;
+      acknowledge(true);
+    });
+  }
+}
+
+/// Whoever does not come as far as the gatekeeper is noticed here.
+void endpoint::implementation::watch_listener() {
+  using what = connection_event::what;
+  connection_event event;
+  while (next_event(listener_watcher_, event)) {
+    switch (event.kind) {
+      case what::accepted:
+        connections_.accepted(event.value, remote_of(event.value));
+        break;
+      case what::ready:
+        connections_.shook_hands();
+        break;
+      case what::refused_key:
+        connections_.refused_by_gatekeeper();
+        break;
+      case what::failed:
+      case what::not_understood:
+        connections_.failed();
+        break;
+      case what::disconnected:
+        if (const auto stranger = connections_.ended(event.value)) {
+          told_of_stranger(*stranger, "it does not have the cluster key, or is not troupe");
+        }
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+}  // namespace troupe::net

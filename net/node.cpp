@@ -1,0 +1,502 @@
+#include "net/node.hpp"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <future>
+#include <map>
+#include <mutex>
+#include <system_error>
+#include <type_traits>
+#include <unordered_set>
+
+#include <troupe/error.hpp>
+#include <troupe/log.hpp>
+
+#include "net/control_state.hpp"
+#include "net/demand.hpp"
+#include "net/node_state.hpp"
+#include "net/pack.hpp"
+#include "net/worker_environment.hpp"
+#include "net/worker_processes.hpp"
+
+namespace troupe::net {
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds tick_interval{100};
+constexpr std::chrono::milliseconds heartbeat_interval{1'000};
+// Of what workers print: beyond it, lines for a driver that is slow to read are counted instead.
+constexpr std::size_t most_output_bytes = std::size_t{4} << 20;
+
+}  // namespace
+
+class node::implementation final : public endpoint_handler, public worker_watcher {
+ public:
+  explicit implementation(node_options options)
+      : options_(std::move(options)), is_head_(options_.head_address.empty()) {}
+
+  /// What may throw; apart from the constructor, so that the destructor takes back what was begun.
+  void open() {
+    ended_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (ended_fd_ < 0) throw std::system_error(errno, std::generic_category(), "no eventfd");
+    endpoint_options wanted;
+    wanted.session_dir = options_.session_dir;
+    wanted.listen_address = options_.listen_address;
+    wanted.advertised_host = options_.advertised_host;
+    wanted.cluster_key = options_.cluster_key;
+    endpoint_ = std::make_unique<endpoint>(std::move(wanted), *this);
+    processes_ = std::make_unique<worker_processes>(options_.session_dir + "/logs", *this);
+    self_ = endpoint_->self();
+    const peer head =
+        is_head_ ? self_ : endpoint_->resolve(options_.head_address, options_.join_timeout);
+    head_ = is_head_ ? self_.remote : options_.head_address;
+    std::future<std::string> joined = joined_.get_future();
+    endpoint_->post([this, head] { begin(head); });
+    if (joined.wait_for(options_.join_timeout) != std::future_status::ready) {
+      throw connection_error("the head at " + head_ + " does not answer; look at its log");
+    }
+    if (const std::string refused = joined.get(); !refused.empty()) {
+      throw connection_error("the head at " + head_ + " refused this node: " + refused);
+    }
+  }
+
+  ~implementation() {
+    if (endpoint_) {
+      std::promise<void> silent;
+      endpoint_->post([&] {
+        shutting_ = true;
+        guest_.reset();
+        silent.set_value();
+      });
+      silent.get_future().wait();
+      processes_.reset();
+      endpoint_->flush(std::chrono::milliseconds(500));
+      endpoint_.reset();
+    }
+    if (ended_fd_ >= 0) ::close(ended_fd_);
+  }
+
+  const peer& self() const noexcept { return self_; }
+  const std::string& head() const noexcept { return head_; }
+  int ended_fd() const noexcept { return ended_fd_; }
+  std::string failure() const {
+    const std::lock_guard guard(failure_mutex_);
+    return failure_;
+  }
+
+  void stop() {
+    endpoint_->post([this] {
+      if (stopping_) return finish();
+      begin_stop();
+    });
+  }
+
+  // -- the endpoint's
+  // ------------------------------------------------------------------------------
+
+  void received(process_id from, message&& what) override {
+    if (shutting_) return;
+    if (!node_) {
+      if (early_.size() < 10'000) early_.emplace_back(from, std::move(what));
+      return;
+    }
+    try {
+      dispatch(from, std::move(what));
+    } catch (const error& e) {
+      log::warn("dropped a message of process ", to_text(from), " that cannot be read: ", e.what());
+    }
+    carry_out();
+  }
+
+  void unreachable(process_id peer, const std::string& why) override {
+    if (!node_ || shutting_) return;
+    if (!is_head_ && peer == node_->settings().head.id) {
+      return fail("the head at " + head_ + " cannot be reached any more: " + why);
+    }
+    const auto now = clock::now();
+    if (control_ && control_->is_node(peer)) control_->node_gone(now, peer, why, false);
+    node_->process_gone(now, peer, "cannot be reached: " + why);
+    carry_out();
+  }
+
+  // -- of the worker processes, on their thread ---------------------------------------------------
+
+  void exited(const worker_exit& what) override {
+    endpoint_->post([this, what] { worker_exited(what); });
+  }
+
+  void printed(std::uint64_t token, std::int64_t pid, bool error,
+               std::vector<std::string> lines) override {
+    std::size_t bytes = 0;
+    for (const std::string& line : lines) bytes += line.size();
+    if (output_on_its_way_.load() > most_output_bytes) {
+      const std::lock_guard guard(dropped_mutex_);
+      dropped_[token] += lines.size();
+      return;
+    }
+    output_on_its_way_ += bytes;
+    endpoint_->post([this, token, pid, error, bytes, lines = std::move(lines)]() mutable {
+      output_on_its_way_ -= bytes;
+      forward(token, pid, error, std::move(lines));
+    });
+  }
+
+  void driver_ended(process_id process) override {
+    endpoint_->post([this, process] {
+      if (shutting_) return;
+      node_->process_gone(clock::now(), process, "its process has ended");
+      carry_out();
+    });
+  }
+
+ private:
+  static std::string to_text(process_id id) { return std::to_string(id); }
+
+  void begin(const peer& head) {
+    node_settings settings;
+    settings.self = self_;
+    settings.head = head;
+    settings.name = options_.name;
+    settings.session_dir = options_.session_dir;
+    settings.total = options_.total;
+    settings.labels = options_.labels;
+    settings.stop_grace = options_.stop_grace;
+    settings.idle_after = options_.idle_after;
+    if (is_head_) {
+      control_settings of_control;
+      of_control.self = self_;
+      of_control.node_timeout = options_.node_timeout;
+      control_ = std::make_unique<control_state>(of_control);
+    }
+    node_ = std::make_unique<node_state>(std::move(settings));
+    if (options_.guest) guest_ = options_.guest(*endpoint_);
+
+    join_cluster hello;
+    hello.node = self_;
+    hello.name = options_.name;
+    hello.total = to_demand(options_.total);
+    hello.labels = options_.labels;
+    if (is_head_) {
+      control_->received(clock::now(), self_.id, std::move(hello));
+    } else {
+      endpoint_->send(head.id, pack(std::move(hello)));
+    }
+    carry_out();
+    for (auto& [from, what] : std::exchange(early_, {})) received(from, std::move(what));
+    tick();
+  }
+
+  void tick() {
+    if (shutting_) return;
+    const auto now = clock::now();
+    node_->tick(now);
+    if (control_) control_->tick(now);
+    carry_out();
+    if (has_joined_) {
+      const bool news = node_->report_version() != reported_version_;
+      if (news || now - reported_ >= heartbeat_interval) {
+        reported_version_ = node_->report_version();
+        reported_ = now;
+        to_head(node_->report());
+        carry_out();
+      }
+    }
+    if (stopping_ && !finished_) {
+      const bool alone = !control_ || control_->nodes().size() <= 1;
+      const bool late = now - stopping_since_ > options_.stop_grace + std::chrono::seconds(2);
+      if ((node_->workers() == 0 && alone) || late) finish();
+    }
+    endpoint_->post_at(now + tick_interval, [this] { tick(); });
+  }
+
+  // -- messages -----------------------------------------------------------------------------------
+
+  void dispatch(process_id from, message&& what) {
+    switch (static_cast<kind>(what.kind)) {
+      case kind::register_process: {
+        const auto who = endpoint_->find(from);
+        if (!who) return;
+        return node_->received(clock::now(), *who, unpack<register_process>(what));
+      }
+      case kind::goodbye:
+        return of_node<goodbye>(from, what);
+      case kind::request_lease:
+        return of_node<request_lease>(from, what);
+      case kind::cancel_request:
+        return of_node<cancel_request>(from, what);
+      case kind::return_lease:
+        return of_node<return_lease>(from, what);
+      case kind::suspend_lease:
+        return of_node<suspend_lease>(from, what);
+      case kind::resume_lease:
+        return of_node<resume_lease>(from, what);
+
+      case kind::process_died:
+        return of_head<process_died>(from, what);
+      case kind::job_started:
+        return of_head<job_started>(from, what);
+      case kind::job_ended:
+        return of_head<job_ended>(from, what);
+      case kind::cluster_view:
+        if (!is_head_) of_head<cluster_view>(from, what);
+        return;
+      case kind::joined:
+        if (!is_head_ && from == node_->settings().head.id) join_answered(unpack<joined>(what));
+        return;
+
+      case kind::join_cluster:
+        return of_control<join_cluster>(from, what);
+      case kind::node_report:
+        return of_control<node_report>(from, what);
+      case kind::process_joined:
+        return of_control<process_joined>(from, what);
+      case kind::register_name:
+        return of_control<register_name>(from, what);
+      case kind::find_name:
+        return of_control<find_name>(from, what);
+      case kind::release_name:
+        return of_control<release_name>(from, what);
+      case kind::ask_status:
+        return of_control<ask_status>(from, what);
+      case kind::stop_node:
+        log::info("told to stop");
+        return begin_stop();
+      default:
+        if (guest_) return guest_->received(from, std::move(what));
+        log::warn("dropped a message of kind ", what.kind, ", which is not for a node");
+    }
+  }
+
+  template <class T>
+  void of_node(process_id from, const message& what) {
+    node_->received(clock::now(), from, unpack<T>(what));
+  }
+  template <class T>
+  void of_control(process_id from, const message& what) {
+    if (!control_) return log::warn("dropped a message for the head, which this node is not");
+    control_->received(clock::now(), from, unpack<T>(what));
+  }
+  /// What the control sends to nodes, and some of it nodes to the control.
+  template <class T>
+  void of_head(process_id from, const message& what) {
+    if constexpr (!std::is_same_v<T, cluster_view>) {
+      if (control_) return control_->received(clock::now(), from, unpack<T>(what));
+    }
+    if (from != node_->settings().head.id) return;
+    to_node(from, unpack<T>(what));
+  }
+
+  template <class T>
+  void to_node(process_id from, T what) {
+    if constexpr (std::is_same_v<T, process_died>) {
+      if (what.process == self_.id) return;
+      if (guest_) guest_->process_died(what);
+    }
+    node_->received(clock::now(), from, std::move(what));
+  }
+
+  void join_answered(const joined& answer) {
+    if (!has_joined_) {
+      has_joined_ = answer.refused.empty();
+      return joined_.set_value(answer.refused);
+    }
+    if (!answer.refused.empty() && !stopping_) fail("the head says: " + answer.refused);
+  }
+
+  // -- effects ------------------------------------------------------------------------------------
+
+  /// To the control, which on the head is in this process.
+  template <class T>
+  void to_head(T what) {
+    constexpr bool known = requires(control_state & c) {
+      c.received(clock::now(), process_id{}, std::move(what));
+    };
+    if constexpr (known) {
+      if (control_) return control_->received(clock::now(), self_.id, std::move(what));
+    }
+    endpoint_->send(node_->settings().head.id, pack(std::move(what)));
+  }
+
+  void carry_out() {
+    // The two states of a head feed each other until both have nothing to say.
+    for (bool more = true; more;) {
+      more = false;
+      for (node_effect& effect : node_->take_effects()) {
+        more = true;
+        std::visit([this](auto& e) { act(e); }, effect);
+      }
+      if (!control_) continue;
+      for (control_effect& effect : control_->take_effects()) {
+        more = true;
+        std::visit([this](auto& e) { act(e); }, effect);
+      }
+    }
+  }
+
+  void act(send_from_node& e) {
+    std::visit(
+        [&](auto& what) {
+          if (e.to == node_->settings().head.id) return to_head(std::move(what));
+          deliver(e.to, pack(std::move(what)));
+        },
+        e.what);
+  }
+
+  void act(send_from_control& e) {
+    std::visit(
+        [&](auto& what) {
+          using T = std::decay_t<decltype(what)>;
+          if (e.to == self_.id) {
+            if constexpr (std::is_same_v<T, joined>) {
+              return join_answered(what);
+            } else if constexpr (!std::is_same_v<T, name_reply> && !std::is_same_v<T, status>) {
+              return to_node(self_.id, std::move(what));
+            }
+          }
+          deliver(e.to, pack(std::move(what)));
+        },
+        e.what);
+  }
+
+  void deliver(process_id to, message what) {
+    if (!endpoint_->send(to, std::move(what))) {
+      log::debug("a message to process ", to_text(to), " was dropped: it is gone");
+    }
+  }
+
+  void act(start_worker& e) {
+    endpoint_->learn(e.driver);
+    processes_->start(make_worker_program(e, {self_, options_.session_dir, options_.key_file}));
+  }
+  void act(kill_worker& e) { processes_->kill(e.token); }
+  void act(watch_driver& e) { processes_->watch_driver(e.process, e.pid); }
+  void act(forget_process& e) {
+    if (const auto who = endpoint_->find(e.process)) remove_socket(who->local);
+    endpoint_->forget(e.process);
+  }
+  void act(say& e) { log::write(e.level, e.text); }
+
+  /// A process that was killed leaves the file of its socket.
+  void remove_socket(const std::string& path) const {
+    const std::string& folder = options_.session_dir;
+    if (path.size() > folder.size() && path.compare(0, folder.size(), folder) == 0 &&
+        path.find("..") == std::string::npos) {
+      ::unlink(path.c_str());
+    }
+  }
+
+  // -- workers ------------------------------------------------------------------------------------
+
+  void worker_exited(const worker_exit& what) {
+    if (shutting_) return;
+    node_->worker_exited(clock::now(), what.token, what.cause, what.in_order, what.last_lines);
+    carry_out();
+  }
+
+  void forward(std::uint64_t token, std::int64_t pid, bool error, std::vector<std::string> lines) {
+    if (shutting_) return;
+    const process_id driver = node_->driver_of(token);
+    if (driver == 0) return;
+    std::uint64_t lost = 0;
+    {
+      const std::lock_guard guard(dropped_mutex_);
+      const auto counted = dropped_.find(token);
+      if (endpoint_->queued_bytes(driver) > most_output_bytes) {
+        dropped_[token] += lines.size();
+        return;
+      }
+      if (counted != dropped_.end()) {
+        lost = counted->second;
+        dropped_.erase(counted);
+      }
+    }
+    if (lost > 0) {
+      lines.insert(lines.begin(), "[" + std::to_string(lost) +
+                                      " lines were left out: they came faster than they could be "
+                                      "sent; the node's log folder has them]");
+    }
+    endpoint_->send(driver, pack(worker_output{pid, options_.name, error, std::move(lines)}));
+  }
+
+  // -- the end ------------------------------------------------------------------------------------
+
+  void begin_stop() {
+    if (stopping_) return;
+    stopping_ = true;
+    stopping_since_ = clock::now();
+    if (control_) {
+      for (const process_id other : control_->nodes()) {
+        if (other != self_.id) endpoint_->send(other, pack(stop_node{}));
+      }
+    }
+    node_->shut_down(stopping_since_);
+    carry_out();
+  }
+
+  void finish() {
+    if (finished_) return;
+    finished_ = true;
+    node_->say_goodbye();
+    carry_out();
+    tell_ended();
+  }
+
+  void fail(const std::string& why) {
+    if (finished_) return;
+    log::error(why);
+    {
+      const std::lock_guard guard(failure_mutex_);
+      if (!stopping_) failure_ = why;
+    }
+    begin_stop();
+  }
+
+  void tell_ended() const {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t ignored = ::write(ended_fd_, &one, sizeof(one));
+  }
+
+  const node_options options_;
+  std::unique_ptr<endpoint> endpoint_;
+  std::atomic<bool> shutting_{false};
+  std::atomic<std::size_t> output_on_its_way_{0};
+  std::mutex dropped_mutex_;
+  std::map<std::uint64_t, std::uint64_t> dropped_;  // lines by token; guarded by dropped_mutex_
+  std::unique_ptr<worker_processes> processes_;
+  const bool is_head_;
+  peer self_;
+  std::string head_;
+  int ended_fd_ = -1;
+  std::promise<std::string> joined_;
+  mutable std::mutex failure_mutex_;
+  std::string failure_;  // guarded by failure_mutex_
+
+  // Of the endpoint's thread.
+  std::unique_ptr<node_state> node_;
+  std::unique_ptr<control_state> control_;
+  std::unique_ptr<node_guest> guest_;
+  std::vector<std::pair<process_id, message>> early_;
+  bool has_joined_ = false;
+  bool stopping_ = false;
+  bool finished_ = false;
+  clock::time_point stopping_since_{};
+  clock::time_point reported_{};
+  std::uint64_t reported_version_ = 0;
+};
+
+node::node(node_options options) : impl_(std::make_unique<implementation>(std::move(options))) {
+  impl_->open();
+}
+node::~node() = default;
+
+const peer& node::self() const noexcept { return impl_->self(); }
+const std::string& node::head() const noexcept { return impl_->head(); }
+void node::stop() { impl_->stop(); }
+int node::ended_fd() const noexcept { return impl_->ended_fd(); }
+std::string node::failure() const { return impl_->failure(); }
+
+}  // namespace troupe::net

@@ -1,0 +1,457 @@
+#include "net/node_state.hpp"
+
+#include <algorithm>
+
+#include "net/demand.hpp"
+
+namespace troupe::net {
+namespace {
+
+constexpr std::size_t most_ended_jobs = 64;
+
+}  // namespace
+
+node_state::node_state(node_settings settings)
+    : settings_(std::move(settings)),
+      ledger_(settings_.total),
+      gpus_(settings_.total.get(core::gpu_name)),
+      next_token_(settings_.self.id * 0x9e3779b97f4a7c15U) {
+  self_in_view();
+}
+
+node_state::~node_state() = default;
+
+// -- processes ------------------------------------------------------------------------------------
+
+void node_state::received(time now, const peer& from, register_process what) {
+  if (processes_.count(from.id) != 0) {
+    return refuse_process(from.id, "this process is registered already");
+  }
+  if (ending_) return refuse_process(from.id, "node '" + settings_.name + "' is ending");
+  switch (what.role) {
+    case process_role::driver:
+      return register_driver(from, std::move(what));
+    case process_role::worker:
+      register_worker(now, from, what);
+      return serve(now);
+    case process_role::node:
+      break;
+  }
+  refuse_process(from.id, "only drivers and workers register at a node");
+}
+
+void node_state::refuse_process(process_id to, std::string why) {
+  note(log_level::warn, "refused a process that registered: " + why);
+  registered answer;
+  answer.refused = std::move(why);
+  answer.node_name = settings_.name;
+  send(to, std::move(answer));
+}
+
+void node_state::register_driver(const peer& from, register_process what) {
+  process& driver = processes_[from.id];
+  driver.role = process_role::driver;
+  driver.at = from;
+  if (from.host == settings_.self.host && what.pid > 0) {
+    effects_.emplace_back(watch_driver{from.id, what.pid});
+  }
+  send(settings_.head.id, process_joined{from.id});
+  send(settings_.head.id, job_started{0, from, std::move(what)});
+}
+
+void node_state::register_worker(time now, const peer& from, const register_process& what) {
+  worker* known = find_worker(what.start_token);
+  if (known == nullptr || known->state != worker::phase::starting) {
+    return refuse_process(from.id, "its start token is not one that node '" + settings_.name +
+                                       "' gave out for a worker that it waits for");
+  }
+  job& of = jobs_.at(known->job);
+  known->state = worker::phase::ready;
+  known->at = from;
+  known->idle_since = now;
+  if (!known->isolated) of.failed_starts = 0;
+
+  process& entry = processes_[from.id];
+  entry.role = process_role::worker;
+  entry.at = from;
+  entry.token = known->token;
+  entry.job = of.id;
+  send(settings_.head.id, process_joined{from.id});
+  greet(entry);
+  for (const ticket id : std::exchange(known->waiting, {})) {
+    grant(now, requests_.at(id), *known);
+  }
+  if (of.ended && known->leases.empty()) {
+    send(from.id, job_ended{of.id});
+    retire(now, *known, false, settings_.job_grace);
+  }
+  changed();
+}
+
+void node_state::greet(const process& who) {
+  const job& of = jobs_.at(who.job);
+  registered answer;
+  answer.job = of.id;
+  answer.head = settings_.head;
+  answer.node_name = settings_.name;
+  answer.session_dir = settings_.session_dir;
+  answer.total = to_demand(settings_.total);
+  answer.job_namespace = of.program->job_namespace;
+  answer.driver = of.driver;
+  send(who.at.id, std::move(answer));
+}
+
+void node_state::received(time now, process_id from, goodbye) {
+  if (!is_registered(from)) return;
+  leave(now, from, "it left in good order", true);
+  serve(now);
+}
+
+void node_state::process_gone(time now, process_id who, const std::string& cause) {
+  const auto known = processes_.find(who);
+  if (known == processes_.end()) {
+    // One that left before, or one of another node: its own node knows whether it is dead, but
+    // nobody can return its leases any more.
+    end_all_of(now, who);
+    if (dead_.contains(who)) effects_.emplace_back(forget_process{who});
+    return serve(now);
+  }
+  if (known->second.role == process_role::worker) {
+    // Its exit follows, and is announced with its cause.
+    effects_.emplace_back(kill_worker{known->second.token});
+    return;
+  }
+  leave(now, who, cause, false);
+  serve(now);
+}
+
+void node_state::leave(time now, process_id who, const std::string& cause, bool clean) {
+  const process gone = std::move(processes_.at(who));
+  processes_.erase(who);
+  announce_death(who, cause, clean);
+  end_all_of(now, who);
+  if (gone.role == process_role::driver) {
+    if (gone.job != 0) {
+      send(settings_.head.id, job_ended{gone.job});
+    } else {
+      left_early_.insert(who);
+    }
+    return;
+  }
+  worker* left = find_worker(gone.token);
+  if (left == nullptr) return;
+  for (const lease_id id : std::set(left->leases)) end_lease(now, id, false);
+  detach(*left);
+  left->state = worker::phase::ending;
+  left->kill_at = now + settings_.lease_grace;
+  changed();
+}
+
+void node_state::announce_death(process_id who, const std::string& cause, bool clean) {
+  if (!dead_.insert(who)) return;
+  const process_died news{who, cause, clean};
+  for (const auto& [id, other] : processes_) {
+    if (id != who) send(id, news);
+  }
+  send(settings_.head.id, news);
+  // One that left in good order may still be waiting to hear that all has arrived.
+  if (!clean) effects_.emplace_back(forget_process{who});
+}
+
+void node_state::received(time now, process_id, process_died what) {
+  if (!dead_.insert(what.process)) return;
+  for (const auto& [id, other] : processes_) send(id, what);
+  end_all_of(now, what.process);
+  if (!what.clean) effects_.emplace_back(forget_process{what.process});
+  serve(now);
+}
+
+// -- jobs -----------------------------------------------------------------------------------------
+
+void node_state::received(time now, process_id, job_started what) {
+  if (what.job == 0 || jobs_.count(what.job) != 0) return;
+  if (left_early_.contains(what.driver.id)) send(settings_.head.id, job_ended{what.job});
+
+  job& added = jobs_[what.job];
+  added.id = what.job;
+  added.driver = what.driver;
+  added.program = std::make_shared<const register_process>(std::move(what.process));
+  const auto driver = processes_.find(what.driver.id);
+  if (driver != processes_.end() && driver->second.role == process_role::driver) {
+    added.driver_here = true;
+    driver->second.job = added.id;
+    greet(driver->second);
+    if (!ending_) start_shared(now, added);
+  }
+  if (without_job_ > 0) {
+    std::vector<ticket> waited;
+    for (const auto& [id, r] : requests_) {
+      if (r.phase == request_phase::unknown_job && r.asked.job == added.id) waited.push_back(id);
+    }
+    without_job_ -= waited.size();
+    for (const ticket id : waited) {
+      request& r = requests_.at(id);
+      r.phase = request_phase::infeasible;
+      decide(now, r);
+    }
+  }
+  serve(now);
+}
+
+void node_state::received(time now, process_id, job_ended what) {
+  job* of = find_job(what.job);
+  if (of == nullptr || of->ended) return;
+  of->ended = true;
+  note(log_level::info, "job " + std::to_string(of->id) + " has ended");
+  std::vector<std::uint64_t> tokens;
+  for (const auto& [token, w] : workers_) {
+    if (w.job == of->id) tokens.push_back(token);
+  }
+  for (const std::uint64_t token : tokens) {
+    worker& w = workers_.at(token);
+    if (w.state == worker::phase::starting) {
+      if (w.waiting.empty()) retire(now, w, true, std::nullopt);
+      continue;
+    }
+    send(w.at.id, job_ended{of->id});
+    if (!hosts_detached(w)) {
+      detach(w);
+      w.state = worker::phase::ending;
+      w.kill_at = now + settings_.job_grace;
+    }
+  }
+  ended_jobs_.push_back(what.job);
+  forget_old_jobs();
+  serve(now);
+}
+
+void node_state::forget_old_jobs() {
+  // What is left of a detached actor may still ask for leases of its job: so the last are kept.
+  while (ended_jobs_.size() > most_ended_jobs) {
+    const auto idle = std::find_if(ended_jobs_.begin(), ended_jobs_.end(),
+                                   [this](job_id id) { return jobs_.at(id).workers == 0; });
+    if (idle == ended_jobs_.end()) return;
+    jobs_.erase(*idle);
+    ended_jobs_.erase(idle);
+  }
+}
+
+// -- workers --------------------------------------------------------------------------------------
+
+node_state::worker& node_state::start(time now, job& of, const request* isolated_for) {
+  const std::uint64_t token = ++next_token_;
+  worker& added = workers_[token];
+  added.token = token;
+  added.job = of.id;
+  added.isolated = isolated_for != nullptr;
+  added.register_by = now + settings_.register_within;
+  ++of.workers;
+  start_worker effect{token, of.id, of.driver, of.program, std::nullopt};
+  if (isolated_for != nullptr && isolated_for->wanted.get(core::gpu_name).units() > 0) {
+    effect.gpus = isolated_for->gpus.ids;
+  }
+  effects_.emplace_back(std::move(effect));
+  return added;
+}
+
+void node_state::start_shared(time now, job& of) {
+  if (of.shared_worker == 0) of.shared_worker = start(now, of, nullptr).token;
+}
+
+void node_state::worker_exited(time now, std::uint64_t token, const std::string& cause,
+                               bool in_order, const std::string& last_lines) {
+  const auto found = workers_.find(token);
+  if (found == workers_.end()) return;
+  worker gone = std::move(found->second);
+  workers_.erase(found);
+  job& of = jobs_.at(gone.job);
+  --of.workers;
+  if (of.shared_worker == token) of.shared_worker = 0;
+  changed();
+
+  std::string text = cause;
+  if (!last_lines.empty() && !in_order) text += "; it printed last:\n" + last_lines;
+  if (!gone.at) {
+    start_failed(now, std::move(gone), text);
+    return serve(now);
+  }
+  for (const lease_id id : std::set(gone.leases)) end_lease(now, id, false);
+  if (processes_.erase(gone.at.id) != 0) {
+    // It was told to end, or it ended by itself without a word.
+    const bool clean = in_order && gone.state == worker::phase::ending;
+    if (!clean) {
+      note(log_level::warn, "a worker of job " + std::to_string(gone.job) + " died: " + text);
+    }
+    announce_death(gone.at.id, text, clean);
+    end_all_of(now, gone.at.id);
+  }
+  effects_.emplace_back(forget_process{gone.at.id});
+  forget_old_jobs();
+  serve(now);
+}
+
+void node_state::start_failed(time now, worker gone, const std::string& text) {
+  job& of = jobs_.at(gone.job);
+  const bool wanted_anyway = !gone.isolated && of.driver_here && !of.ended;
+  if (gone.waiting.empty() && !wanted_anyway) return;
+  note(log_level::warn,
+       "a worker of job " + std::to_string(of.id) + " ended before it had registered: " + text);
+  std::uint32_t& failures =
+      gone.isolated ? requests_.at(gone.waiting.front()).failed_starts : of.failed_starts;
+  if (++failures < settings_.start_attempts && !ending_) {
+    const request* alone = gone.isolated ? &requests_.at(gone.waiting.front()) : nullptr;
+    worker& next = start(now, of, alone);
+    if (!gone.isolated) of.shared_worker = next.token;
+    next.waiting = std::move(gone.waiting);
+    for (const ticket id : next.waiting) requests_.at(id).worker = next.token;
+    return;
+  }
+  failures = 0;
+  for (const ticket id : gone.waiting) {
+    request& r = requests_.at(id);
+    refuse(r, refusal::worker_failed,
+           "the worker for '" + r.asked.name + "' ended before it had registered at node '" +
+               settings_.name + "', " + std::to_string(settings_.start_attempts) +
+               " times in a row (" + of.program->executable + "): " + text);
+  }
+}
+
+bool node_state::hosts_detached(const worker& which) const {
+  return std::any_of(which.leases.begin(), which.leases.end(),
+                     [this](lease_id id) { return leases_.at(id).owner == settings_.head.id; });
+}
+
+void node_state::detach(worker& which) {
+  job& of = jobs_.at(which.job);
+  if (of.shared_worker == which.token) of.shared_worker = 0;
+}
+
+void node_state::retire(time now, worker& which, bool at_once,
+                        std::optional<std::chrono::milliseconds> grace) {
+  detach(which);
+  if (which.state == worker::phase::starting) {
+    which.state = worker::phase::ending;
+    effects_.emplace_back(kill_worker{which.token});
+    return;
+  }
+  which.state = worker::phase::ending;
+  if (is_registered(which.at.id)) send(which.at.id, end_process{at_once});
+  if (grace) which.kill_at = std::min(which.kill_at.value_or(now + *grace), now + *grace);
+}
+
+void node_state::became_idle(time now, worker& which) {
+  which.idle_since = now;
+  if (which.state != worker::phase::ready) return;
+  if (which.isolated) return retire(now, which, false, settings_.lease_grace);
+  if (jobs_.at(which.job).ended) retire(now, which, false, settings_.job_grace);
+}
+
+void node_state::tick(time now) {
+  for (auto& [token, w] : workers_) {
+    const job& of = jobs_.at(w.job);
+    if (w.state == worker::phase::starting && now >= w.register_by) {
+      note(log_level::warn,
+           "a worker of job " + std::to_string(w.job) + " has not registered in time and is ended");
+      w.register_by = time::max();
+      effects_.emplace_back(kill_worker{token});
+    }
+    if (w.kill_at && now >= *w.kill_at) {
+      w.kill_at.reset();
+      effects_.emplace_back(kill_worker{token});
+    }
+    // The one of a living job where its driver is stays: the next task finds it warm.
+    const bool kept = of.driver_here && !of.ended;
+    if (w.state == worker::phase::ready && w.leases.empty() && !kept &&
+        now - w.idle_since >= settings_.idle_after) {
+      retire(now, w, false, std::nullopt);
+    }
+  }
+  if (without_job_ > 0) {
+    std::vector<ticket> late;
+    for (const auto& [id, r] : requests_) {
+      if (r.phase == request_phase::unknown_job && now >= r.give_up) late.push_back(id);
+    }
+    for (const ticket id : late) {
+      request& r = requests_.at(id);
+      const std::string job_text = std::to_string(r.asked.job);
+      refuse(r, refusal::worker_failed,
+             "node '" + settings_.name + "' was not told of job " + job_text +
+                 ": has it ended, or is the head not reachable?");
+    }
+  }
+  serve(now);
+}
+
+void node_state::shut_down(time now) {
+  if (ending_) return;
+  ending_ = true;
+  std::vector<ticket> all;
+  for (const auto& [id, r] : requests_) all.push_back(id);
+  for (const ticket id : all) {
+    request& r = requests_.at(id);
+    refuse(r, refusal::shutting_down, "node '" + settings_.name + "' is ending");
+  }
+  granted_.clear();
+  for (auto& [token, w] : workers_) retire(now, w, true, settings_.stop_grace);
+}
+
+void node_state::say_goodbye() {
+  const process_died news{settings_.self.id, "node '" + settings_.name + "' was stopped", true};
+  for (const auto& [id, other] : processes_) send(id, news);
+  send(settings_.head.id, news);
+}
+
+process_id node_state::driver_of(std::uint64_t token) const {
+  const auto found = workers_.find(token);
+  if (found == workers_.end()) return 0;
+  const job& of = jobs_.at(found->second.job);
+  return of.ended ? 0 : of.driver.id;
+}
+
+node_report node_state::report() const {
+  node_report result;
+  result.available = to_demand(ledger_.available());
+  std::map<demand, std::uint32_t> waiting;
+  for (const auto& [wanted, count] : ledger_.pending()) {
+    waiting[to_demand(wanted)] += static_cast<std::uint32_t>(count);
+  }
+  for (const auto& [id, r] : requests_) {
+    if (r.phase == request_phase::infeasible) ++waiting[to_demand(r.wanted)];
+  }
+  constexpr std::size_t most_demands = 100;
+  for (const auto& [wanted, count] : waiting) {
+    if (result.waiting.size() == most_demands) break;
+    result.waiting.emplace_back(wanted, count);
+  }
+  for (const auto& [token, w] : workers_) {
+    if (w.at && is_registered(w.at.id)) ++result.workers;
+  }
+  return result;
+}
+
+// -- small things ---------------------------------------------------------------------------------
+
+node_state::worker* node_state::find_worker(std::uint64_t token) {
+  const auto found = workers_.find(token);
+  return found == workers_.end() ? nullptr : &found->second;
+}
+
+node_state::job* node_state::find_job(job_id id) {
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() ? nullptr : &found->second;
+}
+
+node_state::lease* node_state::find_lease(lease_id id) {
+  const auto found = leases_.find(id);
+  return found == leases_.end() ? nullptr : &found->second;
+}
+
+void node_state::send(process_id to, node_message what) {
+  effects_.emplace_back(send_from_node{to, std::move(what)});
+}
+
+void node_state::note(log_level level, std::string text) {
+  effects_.emplace_back(say{level, std::move(text)});
+}
+
+}  // namespace troupe::net

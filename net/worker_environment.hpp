@@ -1,0 +1,28 @@
+/// What a worker process is started with: its driver's program, and where its node is.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "net/ids.hpp"
+#include "net/node_state.hpp"
+#include "net/worker_processes.hpp"
+
+namespace troupe::net {
+
+struct worker_surroundings {
+  peer node;
+  std::string session_dir;
+  std::string key_file;
+};
+
+/// The driver's environment, less what concerned the driver itself, and:
+/// TROUPE_WORKER_NODE=ID|HOST|LOCAL|REMOTE, TROUPE_WORKER_TOKEN, TROUPE_WORKER_JOB,
+/// TROUPE_SESSION_DIR, TROUPE_KEY_FILE; with GPUs of its own, CUDA_VISIBLE_DEVICES.
+worker_program make_worker_program(const start_worker& what, const worker_surroundings& where);
+
+/// The ids as CUDA_VISIBLE_DEVICES names them; `own` is the node's variable, which may allow only
+/// some devices.
+std::string visible_devices(const std::vector<std::uint32_t>& ids, const std::string& own);
+
+}  // namespace troupe::net

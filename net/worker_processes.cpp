@@ -1,0 +1,276 @@
+#include "net/worker_processes.hpp"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include <troupe/log.hpp>
+
+#include "net/output_lines.hpp"
+#include "net/spawn.hpp"
+
+namespace troupe::net {
+namespace {
+
+constexpr std::size_t read_at_once = 65'536;
+// Of what lies in a pipe when its writer has ended; pipes hold no more.
+constexpr int reads_after_the_end = 32;
+
+std::string cause_of(int status) {
+  if (WIFSIGNALED(status)) {
+    const int number = WTERMSIG(status);
+    return "signal " + std::to_string(number) + " (" + ::strsignal(number) + ")";
+  }
+  return "exit code " + std::to_string(WEXITSTATUS(status));
+}
+
+void write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(fd, bytes.data(), bytes.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) return;  // A full disk must not stop the worker; its lines go on to the driver.
+    bytes.remove_prefix(static_cast<std::size_t>(put));
+  }
+}
+
+}  // namespace
+
+class worker_processes::implementation {
+ public:
+  implementation(std::string log_dir, worker_watcher& watcher)
+      : log_dir_(std::move(log_dir)), watcher_(watcher) {
+    poll_ = ::epoll_create1(EPOLL_CLOEXEC);
+    wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (poll_ < 0 || wake_ < 0) {
+      throw std::system_error(errno, std::generic_category(), "cannot watch worker processes");
+    }
+    add(wake_, [this] { run_commands(); });
+    thread_ = std::thread([this] { loop(); });
+  }
+
+  ~implementation() {
+    post([this] { ending_ = true; });
+    thread_.join();
+    ::close(poll_);
+    ::close(wake_);
+  }
+
+  void post(std::function<void()> command) {
+    {
+      const std::lock_guard guard(mutex_);
+      commands_.push_back(std::move(command));
+    }
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t ignored = ::write(wake_, &one, sizeof(one));
+  }
+
+  // -- on the thread ------------------------------------------------------------------------------
+
+  void start(const worker_program& program) {
+    const spawned made =
+        spawn(program.executable, program.arguments, program.environment, program.working_dir);
+    if (made.pid < 0) {
+      watcher_.exited({program.token, 0, "it could not be started: " + made.error, false, {}});
+      return;
+    }
+    worker& added = workers_[program.token];
+    added.token = program.token;
+    added.pid = made.pid;
+    added.pidfd = made.pidfd;
+    added.streams[0] = open_stream(made.out, made.pid, "out");
+    added.streams[1] = open_stream(made.err, made.pid, "err");
+    for (std::size_t i = 0; i < 2; ++i) {
+      add(added.streams[i].pipe, [this, &added, i] { read_some(added, i); });
+    }
+    add(added.pidfd, [this, &added] { reap(added); });
+  }
+
+  void kill(std::uint64_t token) {
+    const auto found = workers_.find(token);
+    if (found != workers_.end()) ::kill(-found->second.pid, SIGKILL);
+  }
+
+  void watch_driver(process_id process, std::int64_t pid) {
+    const int fd = open_pidfd(static_cast<pid_t>(pid));
+    if (fd < 0) {
+      // Only when it is gone; otherwise its link tells.
+      if (errno == ESRCH) watcher_.driver_ended(process);
+      return;
+    }
+    add(fd, [this, fd, process] {
+      remove(fd);
+      watcher_.driver_ended(process);
+    });
+  }
+
+ private:
+  struct stream {
+    int pipe = -1;
+    int log = -1;
+    output_lines lines;
+  };
+  struct worker {
+    std::uint64_t token = 0;
+    pid_t pid = -1;
+    int pidfd = -1;
+    std::array<stream, 2> streams;  ///< stdout, stderr
+  };
+
+  struct handler {
+    std::uint32_t life = 0;
+    std::function<void()> ready;
+  };
+
+  stream open_stream(int pipe, pid_t pid, const char* ending) const {
+    const std::string path = log_dir_ + "/worker-" + std::to_string(pid) + "." + ending;
+    const int log = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (log < 0) log::warn("cannot write ", path, ": ", std::strerror(errno));
+    return {pipe, log, {}};
+  }
+
+  void add(int fd, std::function<void()> ready) {
+    // Descriptors are used again: an event of one that was closed must not reach its successor.
+    const std::uint32_t life = ++lives_;
+    handlers_[fd] = {life, std::move(ready)};
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = (std::uint64_t{life} << 32) | static_cast<std::uint32_t>(fd);
+    if (::epoll_ctl(poll_, EPOLL_CTL_ADD, fd, &event) != 0) {
+      log::error("cannot watch a worker process: ", std::strerror(errno));
+    }
+  }
+
+  void remove(int fd) {
+    ::epoll_ctl(poll_, EPOLL_CTL_DEL, fd, nullptr);
+    handlers_.erase(fd);
+    ::close(fd);
+  }
+
+  /// False when there is nothing more now.
+  bool read_some(worker& of, std::size_t which) {
+    stream& s = of.streams[which];
+    if (s.pipe < 0) return false;
+    std::array<char, read_at_once> buffer;
+    const ssize_t got = ::read(s.pipe, buffer.data(), buffer.size());
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return errno == EINTR;
+    std::vector<std::string> lines;
+    if (got > 0) {
+      const std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
+      if (s.log >= 0) write_all(s.log, bytes);
+      s.lines.add(bytes, lines);
+    } else {
+      s.lines.finish(lines);
+      remove(std::exchange(s.pipe, -1));
+    }
+    if (!lines.empty()) watcher_.printed(of.token, of.pid, which == 1, std::move(lines));
+    return got > 0;
+  }
+
+  void reap(worker& of) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      for (int n = 0; n < reads_after_the_end && read_some(of, i); ++n) {
+      }
+    }
+    // Before its number can be another's: what it started and left behind goes as well.
+    ::kill(-of.pid, SIGKILL);
+    int status = 0;
+    while (::waitpid(of.pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    remove(of.pidfd);
+    for (std::size_t i = 0; i < 2; ++i) {
+      stream& s = of.streams[i];
+      std::vector<std::string> lines;
+      s.lines.finish(lines);
+      if (!lines.empty()) watcher_.printed(of.token, of.pid, i == 1, std::move(lines));
+      if (s.pipe >= 0) remove(std::exchange(s.pipe, -1));
+      if (s.log >= 0) ::close(s.log);
+    }
+    worker_exit what;
+    what.token = of.token;
+    what.pid = of.pid;
+    what.cause = cause_of(status);
+    what.in_order = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    what.last_lines = of.streams[1].lines.last();
+    if (what.last_lines.empty()) what.last_lines = of.streams[0].lines.last();
+    workers_.erase(of.token);
+    watcher_.exited(what);
+  }
+
+  void run_commands() {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const ssize_t ignored = ::read(wake_, &count, sizeof(count));
+    std::deque<std::function<void()>> commands;
+    {
+      const std::lock_guard guard(mutex_);
+      commands.swap(commands_);
+    }
+    for (const auto& command : commands) command();
+  }
+
+  void loop() {
+    std::array<epoll_event, 64> events;
+    while (!ending_) {
+      const int count = ::epoll_wait(poll_, events.data(), static_cast<int>(events.size()), -1);
+      for (int i = 0; i < count; ++i) {
+        // One handler may remove the descriptor of a later event.
+        const std::uint64_t key = events[static_cast<std::size_t>(i)].data.u64;
+        const auto found = handlers_.find(static_cast<int>(key & 0xffff'ffffU));
+        if (found == handlers_.end() || found->second.life != key >> 32) continue;
+        const auto ready = found->second.ready;
+        ready();
+      }
+    }
+    for (auto& [token, w] : workers_) {
+      ::kill(-w.pid, SIGKILL);
+      ::waitpid(w.pid, nullptr, 0);
+      for (stream& s : w.streams) {
+        if (s.log >= 0) ::close(s.log);
+      }
+    }
+    for (const auto& [fd, unused] : handlers_) {
+      if (fd != wake_) ::close(fd);
+    }
+  }
+
+  const std::string log_dir_;
+  worker_watcher& watcher_;
+  int poll_ = -1;
+  int wake_ = -1;
+  std::mutex mutex_;
+  std::deque<std::function<void()>> commands_;  // guarded by mutex_
+  std::map<std::uint64_t, worker> workers_;     // from here on: of the thread
+  std::map<int, handler> handlers_;
+  std::uint32_t lives_ = 0;
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+worker_processes::worker_processes(std::string log_dir, worker_watcher& watcher)
+    : impl_(std::make_unique<implementation>(std::move(log_dir), watcher)) {}
+worker_processes::~worker_processes() = default;
+
+void worker_processes::start(worker_program program) {
+  impl_->post([impl = impl_.get(), program = std::move(program)] { impl->start(program); });
+}
+void worker_processes::kill(std::uint64_t token) {
+  impl_->post([impl = impl_.get(), token] { impl->kill(token); });
+}
+void worker_processes::watch_driver(process_id process, std::int64_t pid) {
+  impl_->post([impl = impl_.get(), process, pid] { impl->watch_driver(process, pid); });
+}
+
+}  // namespace troupe::net

@@ -1,0 +1,290 @@
+// `troupe status`.
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <future>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+
+#include <troupe/error.hpp>
+
+#include "core/resources.hpp"
+#include "core/units.hpp"
+#include "net/endpoint.hpp"
+#include "net/pack.hpp"
+#include "net/session_files.hpp"
+#include "tools/troupe/command_line.hpp"
+#include "tools/troupe/commands.hpp"
+
+namespace troupe::tools {
+namespace {
+
+const std::vector<option> known = {
+    {"address", "HOST:PORT",
+     "the head of the cluster; default: $TROUPE_ADDRESS, or the one that\na node of this machine "
+     "belongs to"},
+    {"key-file", "FILE", "the cluster's key; default: $TROUPE_CLUSTER_KEY, or this\nmachine's"},
+    {"json", "", "one JSON document instead of tables"},
+    {"timeout", "SECONDS", "how long to wait for the answer; default: 10"},
+    {"session-dir", "FOLDER", "where nodes keep their files"},
+    {"help", "", "this text"},
+};
+
+constexpr const char* usage = R"(troupe status [OPTION...]
+
+Shows the cluster: its nodes, their resources in use and in all, what waits for resources, and named
+actors.
+
+)";
+
+constexpr const char* usage_end = R"(
+Exit codes: 0 done, 2 wrong use, 3 not reachable, 4 wrong cluster key, 5 no cluster here, 6 no answer
+in time, 7 the versions differ.
+)";
+
+class asker final : public net::endpoint_handler {
+ public:
+  void received(net::process_id, net::message&& what) override {
+    if (what.kind != static_cast<std::uint16_t>(net::kind::status) || answered_) return;
+    answered_ = true;
+    try {
+      answer.set_value(net::unpack<net::status>(what));
+    } catch (...) {
+      answer.set_exception(std::current_exception());
+    }
+  }
+  void unreachable(net::process_id, const std::string& why) override {
+    if (answered_) return;
+    answered_ = true;
+    answer.set_exception(std::make_exception_ptr(connection_error(why)));
+  }
+
+  std::promise<net::status> answer;
+
+ private:
+  bool answered_ = false;  // of the endpoint's thread
+};
+
+/// Nothing of this command shall stay behind.
+class socket_file {
+ public:
+  explicit socket_file(std::string path) : path_(std::move(path)) {}
+  ~socket_file() { ::unlink(path_.c_str()); }
+  socket_file(const socket_file&) = delete;
+  socket_file& operator=(const socket_file&) = delete;
+
+ private:
+  std::string path_;
+};
+
+std::string find_key(const given_options& given, const std::optional<net::node_file>& local,
+                     const std::string& base) {
+  if (given.has("key-file")) return net::read_cluster_key(given.get("key-file"));
+  const char* const text = std::getenv("TROUPE_CLUSTER_KEY");
+  if (text != nullptr && *text != '\0') return text;
+  if (local) return net::read_cluster_key(local->key_file);
+  const std::string shared = base + "/cluster.key";
+  std::error_code none;
+  if (std::filesystem::exists(shared, none)) return net::read_cluster_key(shared);
+  throw command_error(not_authorised,
+                      "no cluster key: name it by --key-file or TROUPE_CLUSTER_KEY");
+}
+
+net::status ask(const given_options& given, std::string& address) {
+  const auto timeout = std::chrono::milliseconds(static_cast<std::int64_t>(
+      std::min(parse_seconds(given.get("timeout", "10"), "--timeout"), 1e6) * 1000));
+  const std::string base = net::session_base();
+  const auto local = net::current_node(base);
+  const char* const variable = std::getenv("TROUPE_ADDRESS");
+  address = given.get("address", variable == nullptr ? "" : variable);
+  if (address.empty() || address == "auto") {
+    if (!local) {
+      throw command_error(not_found,
+                          "no node runs on this machine; start one by `troupe start --head`, or "
+                          "name the head by --address=HOST:PORT");
+    }
+    address = local->head;
+  }
+
+  asker handler;
+  net::endpoint_options options;
+  options.session_dir = base;
+  options.cluster_key = find_key(given, local, base);
+  options.connect_timeout = timeout;
+  net::endpoint endpoint(options, handler);
+  const socket_file socket(endpoint.self().local);
+  net::peer head;
+  if (local && local->is_head() && local->head == address) {
+    head = local->self;
+    endpoint.learn(head);
+  } else {
+    head = endpoint.resolve(address, timeout);
+  }
+  endpoint.send(head.id, net::pack(net::ask_status{}));
+  std::future<net::status> answer = handler.answer.get_future();
+  if (answer.wait_for(timeout) != std::future_status::ready) {
+    throw command_error(timed_out, "the head at " + address + " does not answer");
+  }
+  return answer.get();
+}
+
+double to_double(std::int64_t units) {
+  return static_cast<double>(units) / static_cast<double>(core::resource_amount::units_per_one);
+}
+
+double amount_of(const net::demand& in, const std::string& name) {
+  for (const auto& [other, units] : in) {
+    if (other == name) return to_double(units);
+  }
+  return 0;
+}
+
+nlohmann::json to_json(const net::demand& amounts) {
+  nlohmann::json result = nlohmann::json::object();
+  for (const auto& [name, units] : amounts) result[name] = to_double(units);
+  return result;
+}
+
+void print_json(const net::status& what, const std::string& address) {
+  nlohmann::json nodes = nlohmann::json::array();
+  for (const auto& n : what.nodes) {
+    nlohmann::json resources = nlohmann::json::object();
+    for (const auto& [name, units] : n.total) {
+      resources[name] = {{"total", to_double(units)},
+                         {"used", to_double(units) - amount_of(n.available, name)}};
+    }
+    nlohmann::json waiting = nlohmann::json::array();
+    for (const auto& [demand, count] : n.waiting) {
+      waiting.push_back({{"demand", to_json(demand)}, {"count", count}});
+    }
+    nlohmann::json labels = nlohmann::json::object();
+    for (const auto& [key, value] : n.labels) labels[key] = value;
+    nodes.push_back({{"name", n.name},
+                     {"address", n.address},
+                     {"head", n.head},
+                     {"workers", n.workers},
+                     {"actors", n.actors},
+                     {"resources", resources},
+                     {"waiting", waiting},
+                     {"labels", labels}});
+  }
+  nlohmann::json actors = nlohmann::json::array();
+  for (const auto& a : what.actors) {
+    actors.push_back({{"namespace", a.in_namespace},
+                      {"name", a.name},
+                      {"class", a.class_name},
+                      {"detached", a.detached}});
+  }
+  const nlohmann::json all{
+      {"address", address}, {"jobs", what.jobs}, {"nodes", nodes}, {"actors", actors}};
+  std::cout << all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+}
+
+/// Control characters of a peer's text must not reach a terminal.
+std::string printable(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return text;
+}
+
+std::string amount_text(const std::string& name, double amount) {
+  if (name != core::memory_name) return core::format_amount(amount);
+  std::ostringstream text;
+  text.precision(3);
+  text << amount / (1024.0 * 1024 * 1024) << "GiB";
+  return text.str();
+}
+
+std::string use_text(const net::demand& total, const net::demand& available) {
+  std::string text;
+  for (const auto& [name, units] : total) {
+    const double all = to_double(units);
+    const double used = all - amount_of(available, name);
+    if (!text.empty()) text += ", ";
+    text += amount_text(name, std::max(0.0, used)) + "/" + amount_text(name, all) + " " +
+            printable(name);
+  }
+  return text;
+}
+
+void print_table(std::vector<std::vector<std::string>> rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      line += row[i];
+      if (i + 1 < row.size()) line += std::string(widths[i] - row[i].size() + 2, ' ');
+    }
+    std::cout << line << "\n";
+  }
+}
+
+void print_text(const net::status& what, const std::string& address) {
+  std::cout << "Cluster at " << address << ": " << what.nodes.size()
+            << (what.nodes.size() == 1 ? " node, " : " nodes, ") << what.jobs
+            << (what.jobs == 1 ? " job\n\n" : " jobs\n\n");
+  std::vector<std::vector<std::string>> rows{{"NODE", "ADDRESS", "WORKERS", "IN USE"}};
+  std::map<std::string, std::uint64_t> waiting;
+  for (const auto& n : what.nodes) {
+    rows.push_back({printable(n.name) + (n.head ? " (head)" : ""), printable(n.address),
+                    std::to_string(n.workers), use_text(n.total, n.available)});
+    for (const auto& [demand, count] : n.waiting) {
+      std::string text;
+      for (const auto& [name, units] : demand) {
+        text += (text.empty() ? "" : ", ") + amount_text(name, to_double(units)) + " " +
+                printable(name);
+      }
+      waiting[text.empty() ? "nothing" : text] += count;
+    }
+  }
+  print_table(std::move(rows));
+  if (!waiting.empty()) {
+    std::cout << "\n";
+    rows = {{"WAITING", "FOR"}};
+    for (const auto& [text, count] : waiting) rows.push_back({std::to_string(count), text});
+    print_table(std::move(rows));
+  }
+  if (!what.actors.empty()) {
+    std::cout << "\n";
+    rows = {{"NAMED ACTOR", "CLASS", "NAMESPACE", "LIFE"}};
+    for (const auto& a : what.actors) {
+      rows.push_back({printable(a.name), printable(a.class_name), printable(a.in_namespace),
+                      a.detached ? "detached" : "its owner's"});
+    }
+    print_table(std::move(rows));
+  }
+}
+
+}  // namespace
+
+int show_status(const std::vector<std::string>& words) {
+  const given_options given(words, known);
+  if (given.has("help")) {
+    std::cout << usage << describe(known) << usage_end;
+    return done;
+  }
+  if (given.has("session-dir")) {
+    ::setenv("TROUPE_SESSION_BASE", given.get("session-dir").c_str(), 1);
+  }
+  std::string address;
+  const net::status what = ask(given, address);
+  if (given.has("json")) {
+    print_json(what, address);
+  } else {
+    print_text(what, address);
+  }
+  return done;
+}
+
+}  // namespace troupe::tools
