@@ -161,6 +161,10 @@ actor_core_ptr create_actor(const class_info& info, actor_call* creation, option
   bool taken = false;
   try {
     core::runtime& runtime = core::require_runtime("remote");
+    // One whose arguments cannot leave the process lives in it.
+    if (runtime.cluster != nullptr && creation->remote_key() != 0) {
+      return runtime.cluster->create_actor(info, creation, std::move(options), taken);
+    }
     return engine_of(runtime).create(info, creation, std::move(options), taken);
   } catch (...) {
     if (!taken) {
@@ -196,7 +200,9 @@ std::size_t pending_calls(const actor_core_ptr& actor) {
 actor_core_ptr find_actor(std::string_view name, std::string_view in_namespace,
                           const class_info& info) {
   if (name.empty()) throw std::invalid_argument("get_actor: the name is empty");
-  return engine_of(core::require_runtime("get_actor")).find(name, in_namespace, info);
+  core::runtime& runtime = core::require_runtime("get_actor");
+  if (runtime.cluster != nullptr) return runtime.cluster->find_actor(name, in_namespace, info);
+  return engine_of(runtime).find(name, in_namespace, info);
 }
 
 void kill_actor(const actor_core_ptr& actor, bool no_restart) {
@@ -208,6 +214,10 @@ actor_core_ptr current_actor(const class_info& info) {
   if (*self.info().type != *info.type) {
     throw std::logic_error("this_actor::handle: the actor is a " + std::string(self.info().name) +
                            ", not a " + std::string(info.name));
+  }
+  core::cluster_link* const cluster = self.engine().runtime().cluster.get();
+  if (cluster != nullptr) {
+    if (actor_core_ptr known = cluster->public_handle(self)) return known;
   }
   if (!self.try_add_handle()) {
     throw actor_died_error("actor " + self.full_name() + " is ending: no further handles");

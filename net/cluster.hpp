@@ -24,7 +24,7 @@
 namespace troupe::net {
 
 /// Thread-safe.
-class cluster final : public core::cluster_link, public core::sharing, private endpoint_handler {
+class cluster final : public core::cluster_link, public core::sharing, public endpoint_handler {
  public:
   /// Connects to the node and registers there. Throws `connection_error` that names the cause and
   /// what to do.
@@ -34,7 +34,7 @@ class cluster final : public core::cluster_link, public core::sharing, private e
   /// A worker's life: returns when its node wants it to end, or is gone.
   void serve();
   /// Ends what this process owns and hosts elsewhere, and says goodbye.
-  void leave(std::chrono::milliseconds patience) noexcept;
+  void leave(std::chrono::milliseconds patience) noexcept override;
   /// What the head knows of the cluster. Throws `connection_error`.
   status ask_head();
 

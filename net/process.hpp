@@ -12,6 +12,8 @@ namespace troupe::net {
 
 /// Set once, before the parts begin to work. Its members are thread-safe.
 struct process {
+  explicit process(core::runtime& of) : runtime(of) {}
+
   core::runtime& runtime;
   endpoint* net = nullptr;
   job_id job = 0;

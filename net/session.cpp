@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -19,6 +20,8 @@
 #include "core/node_name.hpp"
 #include "core/options.hpp"
 #include "core/runtime.hpp"
+#include "net/cluster.hpp"
+#include "net/introduction.hpp"
 #include "tasks/task_engine.hpp"
 
 namespace troupe {
@@ -117,9 +120,11 @@ void end_runtime(const shutdown_options& how) {
               " ms; the rest is cancelled");
   }
   runtime.closing.store(true);
+  if (runtime.cluster != nullptr) runtime.cluster->leave(patience);
   // Code that runs has as long again to see its stop request.
   const clock::time_point last = clock::now() + patience;
   const bool gone = wait_until_gone(runtime, last);
+  runtime.cluster.reset();
   core::set_runtime(nullptr);
   if (gone) {
     runtime.the_timers->stop();
@@ -136,12 +141,27 @@ void end_runtime(const shutdown_options& how) {
   core::logging::reset();
 }
 
+using demand_of_node = std::function<net::demand(const net::status::node&)>;
+
 core::runtime& require(const char* what) { return core::require_runtime(what); }
 
 std::map<std::string, double> as_map(const core::resource_set& set) {
   std::map<std::string, double> result;
   for (const auto& [name, amount] : set) result.emplace(name, amount.to_double());
   return result;
+}
+
+}  // namespace
+
+namespace {
+
+/// A worker never returns to its program: its work comes from others.
+[[noreturn]] void serve_and_exit() {
+  static_cast<net::cluster&>(*current->cluster).serve();
+  end_runtime({.drain = false, .timeout = std::chrono::milliseconds(2'000)});
+  std::fflush(nullptr);
+  // Not `exit`: the program's statics may be in use by code that did not stop.
+  std::_Exit(EXIT_SUCCESS);
 }
 
 }  // namespace
@@ -153,27 +173,33 @@ session init(int argc, const char* const* argv, config base) {
     std::fputs(loaded.help_text.c_str(), stdout);
     std::exit(EXIT_SUCCESS);
   }
-  const std::lock_guard guard(lifecycle_mutex);
+  std::unique_lock guard(lifecycle_mutex);
   if (current) {
     if (ignore_reinit || loaded.value.ignore_reinit) return session(false);
     throw std::logic_error(
         "troupe::init: the runtime runs already in this process; call shutdown first, or set "
         "ignore_reinit to share it");
   }
-  if (!loaded.value.address.empty()) {
-    throw connection_error(
-        "troupe::init: this version runs embedded only and cannot reach the "
-        "cluster at '" +
-        loaded.value.address + "'; leave the address empty");
-  }
+  const bool is_worker = net::is_worker_process();
+  const bool clustered = is_worker || !loaded.value.address.empty();
   core::resource_set total = total_of(loaded.value);
   core::logging::configure(loaded.value);
   core::set_node_name(loaded.value.node_name);
   auto runtime = std::make_unique<core::runtime>(loaded.value, std::move(total));
   runtime->tasks = std::make_unique<tasks::task_engine>(*runtime);
   runtime->actors = std::make_unique<actors::actor_engine>(*runtime);
+  if (clustered) {
+    const net::cluster_address at =
+        is_worker ? net::worker_address() : net::find_cluster(loaded.value.address);
+    runtime->cluster = std::make_unique<net::cluster>(
+        *runtime, at, net::introduce(argc, argv, is_worker, loaded.value.job_namespace));
+  }
   current = std::move(runtime);
   core::set_runtime(current.get());
+  if (is_worker) {
+    guard.unlock();
+    serve_and_exit();
+  }
   return session(true);
 }
 
@@ -210,11 +236,32 @@ void session::shutdown(const shutdown_options& how) {
   if (std::exchange(owner_, false)) troupe::shutdown(how);
 }
 
+namespace {
+
+std::map<std::string, double> sum_of(core::runtime& runtime, const demand_of_node& pick) {
+  std::map<std::string, double> sum;
+  for (const auto& node : static_cast<net::cluster&>(*runtime.cluster).ask_head().nodes) {
+    for (const auto& [name, units] : pick(node)) {
+      sum[name] += core::resource_amount::from_units(units).to_double();
+    }
+  }
+  return sum;
+}
+
+}  // namespace
+
 std::map<std::string, double> cluster_resources() {
+  core::runtime& runtime = require("cluster_resources");
+  if (runtime.cluster != nullptr) {
+    return sum_of(runtime, [](const net::status::node& node) { return node.total; });
+  }
   return as_map(require("cluster_resources").the_ledger->total());
 }
 
 std::map<std::string, double> available_resources() {
+  if (core::runtime& runtime = require("available_resources"); runtime.cluster != nullptr) {
+    return sum_of(runtime, [](const net::status::node& node) { return node.available; });
+  }
   const core::ledger& ledger = *require("available_resources").the_ledger;
   const core::resource_set free = ledger.available();
   std::map<std::string, double> result;  // with what is used up, too

@@ -1,0 +1,568 @@
+#include "net/cluster.hpp"
+
+#include <cstdio>
+#include <utility>
+
+#include <troupe/detail/stored_options.hpp>
+#include <troupe/error.hpp>
+#include <troupe/log.hpp>
+
+#include "actors/local_actor.hpp"
+#include "core/node_name.hpp"
+#include "net/demand.hpp"
+#include "net/failures.hpp"
+
+namespace troupe::net {
+
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+constexpr auto register_timeout = std::chrono::seconds(20);
+constexpr auto answer_timeout = std::chrono::seconds(60);
+
+endpoint_options options_for(const cluster_address& at) {
+  endpoint_options options;
+  options.session_dir = at.session_dir;
+  options.listen_address = at.listen;
+  options.cluster_key = at.cluster_key;
+  return options;
+}
+
+}  // namespace
+
+cluster::cluster(core::runtime& runtime, const cluster_address& at, register_process introduction)
+    : here_(runtime) {
+  here_.is_worker = introduction.role == process_role::worker;
+  objects_ = std::make_unique<object_sharing>(here_);
+  desk_ = std::make_unique<lease_desk>(here_);
+  owner_ = std::make_unique<task_owner>(here_, *desk_);
+  executor_ = std::make_unique<task_executor>(here_);
+  manager_ = std::make_unique<actor_manager>(here_, *desk_, *objects_);
+  directory_ = std::make_unique<actor_directory>(here_, *objects_);
+  host_ = std::make_unique<actor_host>(here_, *executor_);
+  net_ = std::make_unique<endpoint>(options_for(at), *this);
+  here_.net = net_.get();
+  if (at.node.id != 0) {
+    here_.node = at.node;
+    net_->learn(at.node);
+  } else {
+    here_.node = net_->resolve(at.node.remote, std::chrono::milliseconds(register_timeout));
+  }
+  core::set_sharing(this);
+  here_.send(here_.node.id, std::move(introduction));
+  std::unique_lock guard(mutex_);
+  const bool answered = changed_.wait_for(
+      guard, register_timeout, [this] { return registration_.has_value() || !ended_.empty(); });
+  std::string refused;
+  if (!answered) {
+    refused = "the node did not answer within " + std::to_string(register_timeout.count()) +
+              " s; see 'troupe status'";
+  } else if (!registration_) {
+    refused = ended_;
+  } else {
+    refused = registration_->refused;
+  }
+  if (!refused.empty()) {
+    guard.unlock();
+    core::set_sharing(nullptr);
+    net_.reset();
+    throw connection_error("troupe::init: cannot join the cluster by its node at " +
+                           (at.node.remote.empty() ? at.node.local : at.node.remote) + ": " +
+                           refused);
+  }
+  here_.job = registration_->job;
+  here_.head = registration_->head;
+  here_.driver = registration_->driver;
+  here_.node_name = registration_->node_name;
+  core::set_node_name(here_.node_name);
+  net_->learn(here_.head);
+}
+
+cluster::~cluster() {
+  if (core::find_sharing() == this) core::set_sharing(nullptr);
+  net_.reset();
+}
+
+void cluster::serve() {
+  std::unique_lock guard(mutex_);
+  changed_.wait(guard, [this] { return !ended_.empty(); });
+}
+
+void cluster::leave(std::chrono::milliseconds patience) noexcept {
+  try {
+    manager_->end_all();
+    owner_->abandon_all();
+    directory_->abandon_all("this process has left the cluster");
+    bool lost = false;
+    {
+      const std::lock_guard guard(mutex_);
+      lost = node_lost_;
+    }
+    if (!lost) {
+      here_.send(here_.node.id, goodbye{});
+      net_->flush(std::min(patience, std::chrono::milliseconds(2'000)));
+    }
+  } catch (const std::exception& e) {
+    log::error("leaving the cluster: ", e.what());
+  }
+}
+
+void cluster::end(const std::string& why) {
+  const std::lock_guard guard(mutex_);
+  if (ended_.empty()) ended_ = why;
+  changed_.notify_all();
+}
+
+// -- messages -------------------------------------------------------------------------------------
+
+void cluster::received(process_id from, message&& what) {
+  const auto kind_of = what.kind;
+  try {
+    handle(from, std::move(what));
+  } catch (const std::exception& e) {
+    log::warn("a message of kind ", kind_of, " from process ", from, " is not used: ", e.what());
+  }
+}
+
+void cluster::handle(process_id from, message&& what) {
+  switch (static_cast<kind>(what.kind)) {
+    case kind::registered: {
+      const std::lock_guard guard(mutex_);
+      registration_ = unpack<registered>(what);
+      changed_.notify_all();
+      break;
+    }
+    case kind::process_died: {
+      const auto died = unpack<process_died>(what);
+      process_gone(died.process, died.cause);
+      break;
+    }
+    case kind::end_process:
+      end("its node wants it to end");
+      break;
+    case kind::job_ended:
+      if (here_.is_worker && host_->size() == 0) end("its job has ended");
+      break;
+    case kind::worker_output:
+      on_output(unpack<worker_output>(what));
+      break;
+    case kind::lease_granted:
+      desk_->on(from, unpack<lease_granted>(what));
+      break;
+    case kind::lease_refused:
+      desk_->on(from, unpack<lease_refused>(what));
+      break;
+    case kind::lease_redirected:
+      desk_->on(from, unpack<lease_redirected>(what));
+      break;
+    case kind::open_lease:
+      executor_->on(from, unpack<open_lease>(what));
+      break;
+    case kind::close_lease:
+      executor_->on(from, unpack<close_lease>(what));
+      break;
+    case kind::lease_resumed:
+      executor_->on(from, unpack<lease_resumed>(what));
+      break;
+    case kind::run_task: {
+      auto order = unpack<run_task>(what);
+      executor_->on(from, std::move(order), std::move(what));
+      break;
+    }
+    case kind::task_done:
+      owner_->on(from, unpack<task_done>(what), what);
+      break;
+    case kind::task_returned:
+      owner_->on(from, unpack<task_returned>(what));
+      break;
+    case kind::cancel_task: {
+      const auto order = unpack<cancel_task>(what);
+      executor_->cancel(from, order.task, order.recursive);
+      break;
+    }
+    case kind::cancel_call: {
+      const auto order = unpack<cancel_call>(what);
+      executor_->cancel(from, order.call, order.recursive);
+      break;
+    }
+    case kind::stream_item: {
+      const auto item = unpack<stream_item>(what);
+      owner_->on(from, item, what);
+      directory_->on_item(from, item, what);
+      break;
+    }
+    case kind::stream_consumed:
+      executor_->on(from, unpack<stream_consumed>(what));
+      break;
+    case kind::object_wanted:
+      objects_->on(from, unpack<object_wanted>(what));
+      break;
+    case kind::object_value:
+      objects_->on(from, unpack<object_value>(what), what);
+      break;
+    case kind::refs_changed:
+      objects_->on(from, unpack<refs_changed>(what));
+      break;
+    case kind::cancel_object: {
+      const auto order = unpack<cancel_object>(what);
+      objects_->cancel_lent(order.object, order.recursive);
+      break;
+    }
+    case kind::create_actor:
+      host_->on(from, unpack<net::create_actor>(what), what);
+      break;
+    case kind::actor_created:
+      manager_->on(from, unpack<actor_created>(what));
+      break;
+    case kind::call_actor:
+      host_->on(from, unpack<call_actor>(what), what);
+      break;
+    case kind::call_done:
+      directory_->on(from, unpack<call_done>(what), what);
+      break;
+    case kind::end_actor:
+      host_->on(from, unpack<end_actor>(what));
+      break;
+    case kind::actor_ended:
+      manager_->on(from, unpack<actor_ended>(what));
+      break;
+    case kind::locate_actor:
+      manager_->on(from, unpack<locate_actor>(what));
+      break;
+    case kind::actor_at:
+      directory_->on(from, unpack<actor_at>(what));
+      break;
+    case kind::kill_actor:
+      manager_->on(from, unpack<kill_actor>(what));
+      break;
+    case kind::name_reply: {
+      auto reply = unpack<name_reply>(what);
+      name_question asked;
+      {
+        const std::lock_guard guard(mutex_);
+        const auto at = names_.find(reply.request);
+        if (at == names_.end()) return;
+        asked = std::move(at->second);
+        names_.erase(at);
+      }
+      asked->reply = std::move(reply);
+      static_cast<detail::value_object<void>&>(*asked->answered).set();
+      break;
+    }
+    case kind::status: {
+      std::shared_ptr<question<status>> asked;
+      {
+        const std::lock_guard guard(mutex_);
+        asked = std::exchange(status_, nullptr);
+      }
+      if (asked == nullptr) return;
+      asked->reply = unpack<status>(what);
+      static_cast<detail::value_object<void>&>(*asked->answered).set();
+      break;
+    }
+    default:
+      log::warn("a message of kind ", what.kind, " from process ", from, " is for a node");
+  }
+}
+
+void cluster::unreachable(process_id peer, const std::string& why) {
+  if (peer == here_.node.id) {
+    {
+      const std::lock_guard guard(mutex_);
+      node_lost_ = true;
+    }
+    end("its node cannot be reached: " + why);
+  }
+  process_gone(peer, why);
+}
+
+void cluster::process_gone(process_id gone, const std::string& cause) {
+  net_->forget(gone);
+  desk_->process_gone(gone);
+  owner_->process_gone(gone, cause);
+  executor_->process_gone(gone);
+  manager_->process_gone(gone, cause);
+  directory_->process_gone(gone, cause);
+  host_->process_gone(gone, cause);
+  objects_->process_gone(gone, cause);
+  if (gone == here_.node.id) end("its node is gone: " + cause);
+}
+
+void cluster::on_output(const worker_output& what) {
+  std::FILE* const to = what.error ? stderr : stdout;
+  for (const std::string& line : what.lines) {
+    std::fprintf(to, "(pid=%lld node=%s) %s\n", static_cast<long long>(what.pid),
+                 what.node.c_str(), line.c_str());
+  }
+  std::fflush(to);
+}
+
+// -- tasks ----------------------------------------------------------------------------------------
+
+void cluster::tasks_wait(tasks::task_queue& queue) noexcept {
+  owner_->tasks_wait(static_cast<tasks::remote_queue&>(queue));
+}
+
+void cluster::task_stopped(detail::task& task) noexcept { owner_->task_stopped(task); }
+
+// -- names ----------------------------------------------------------------------------------------
+
+std::uint64_t cluster::next_request() {
+  const std::lock_guard guard(mutex_);
+  return ++last_request_;
+}
+
+name_reply cluster::ask_names(process_id whom, message what, std::uint64_t request,
+                              const char* for_what) {
+  auto asked = std::make_shared<question<name_reply>>();
+  {
+    const std::lock_guard guard(mutex_);
+    names_[request] = asked;
+  }
+  net_->send(whom, std::move(what));
+  try {
+    detail::wait_until_ready(*asked->answered, clock::now() + answer_timeout);
+  } catch (const get_timeout_error&) {
+    const std::lock_guard guard(mutex_);
+    names_.erase(request);
+    throw connection_error(std::string(for_what) + ": the head of the cluster did not answer within " +
+                           std::to_string(answer_timeout.count()) + " s; see 'troupe status'");
+  }
+  return asked->reply;
+}
+
+status cluster::ask_head() {
+  auto asked = std::make_shared<question<status>>();
+  {
+    const std::lock_guard guard(mutex_);
+    if (status_) {
+      asked = status_;
+    } else {
+      status_ = asked;
+    }
+  }
+  here_.send(here_.head.id, ask_status{});
+  try {
+    detail::wait_until_ready(*asked->answered, clock::now() + answer_timeout);
+  } catch (const get_timeout_error&) {
+    throw connection_error("the head of the cluster did not answer within " +
+                           std::to_string(answer_timeout.count()) + " s; see 'troupe status'");
+  }
+  return asked->reply;
+}
+
+detail::actor_core_ptr cluster::handle_of(const name_reply& known, const detail::class_info& info,
+                                          std::string_view name) {
+  if (known.class_name != info.name) {
+    throw actor_name_error("the actor '" + std::string(name) + "' is a " + known.class_name +
+                           ", not a " + std::string(info.name));
+  }
+  net_->learn(known.owner);
+  return directory_->handle(known.actor, info, std::string(name), false);
+}
+
+detail::actor_core_ptr cluster::find_actor(std::string_view name, std::string_view in_namespace,
+                                           const detail::class_info& info) {
+  const std::string in = in_namespace.empty() ? here_.runtime.settings.job_namespace
+                                              : std::string(in_namespace);
+  const std::uint64_t request = next_request();
+  const name_reply found =
+      ask_names(here_.head.id, pack(find_name{request, in, std::string(name)}), request, "get_actor");
+  if (!found.actor) {
+    throw actor_name_error("there is no actor '" + std::string(name) + "'" +
+                           (in.empty() ? "" : " in namespace '" + in + "'") +
+                           " in the cluster; see 'troupe status' for those that live");
+  }
+  return handle_of(found, info, name);
+}
+
+// -- actors ---------------------------------------------------------------------------------------
+
+actor_plan cluster::plan_of(const detail::class_info& info, detail::actor_call& creation,
+                            const options& given) {
+  actor_plan plan;
+  plan.class_name = std::string(info.name);
+  plan.constructor = creation.remote_key();
+  plan.options.name = given.name;
+  plan.options.in_namespace = given.in_namespace.empty() ? here_.runtime.settings.job_namespace
+                                                         : std::string(given.in_namespace);
+  plan.options.detached = given.lifetime == lifetime::detached;
+  plan.options.max_restarts = given.max_restarts;
+  plan.options.max_task_retries = given.max_task_retries;
+  plan.options.max_concurrency = given.max_concurrency;
+  plan.options.max_pending_calls = given.max_pending_calls;
+  for (const concurrency_group& group : given.groups) {
+    plan.options.groups.emplace_back(group.name, group.limit);
+  }
+  plan.lease.job = here_.job;
+  plan.lease.wanted = to_demand(
+      core::make_demand(given.num_cpus, 0.0, given.num_gpus, given.memory,
+                        {given.resources.begin(), given.resources.size()}));
+  plan.lease.name = info.name;
+  plan.lease.placement = static_cast<placement_kind>(given.scheduling.what());
+  plan.lease.place_key = given.scheduling.key();
+  plan.lease.place_value = given.scheduling.value();
+  plan.lease.soft = given.scheduling.soft();
+  return plan;
+}
+
+detail::actor_core_ptr cluster::create_actor(const detail::class_info& info,
+                                             detail::actor_call* creation,
+                                             detail::options_ptr given, bool& taken) {
+  static const options defaults;
+  const options& o = given ? given->get() : defaults;
+  if (o.max_restarts != 0 && !creation->info().repeatable) {
+    throw std::invalid_argument("actor " + std::string(info.name) +
+                                ": max_restarts needs constructor arguments that can be copied");
+  }
+  actor_plan plan = plan_of(info, *creation, o);
+  taken = true;
+  // The creation lives as long as the plan: every life of the actor is made from its arguments.
+  const auto keeper = std::shared_ptr<detail::actor_call>(creation, [](detail::actor_call* call) {
+    const auto own = detail::object_ptr::adopt(call);
+    call->note_asked();
+    call->abandon(failure_with<actor_died_error>("the actor is gone"));
+    call->retire();
+  });
+  plan.arguments = [keeper](process_id receiver, message& carrier) {
+    return archive_for(receiver, carrier, nullptr, [&](detail::output_archive& archive) {
+      keeper->archive_arguments(archive);
+    });
+  };
+  if (plan.options.detached) return adopt_by_head(info, *creation, std::move(plan), o);
+  const actor_options named = plan.options;
+  const global_id id = manager_->own(std::move(plan));
+  detail::actor_core_ptr handle = directory_->handle(id, info, std::string(o.name), true);
+  if (!named.name.empty()) {
+    const std::uint64_t request = next_request();
+    const name_reply reply = ask_names(
+        here_.head.id,
+        pack(register_name{request, named.in_namespace, named.name, std::string(info.name), id,
+                           net_->self()}),
+        request, "remote");
+    if (!reply.done) {
+      manager_->kill(id.local, exit_reason::out_of_scope, "its name is taken", false);
+      if (o.get_if_exists) return handle_of(reply, info, o.name);
+      throw actor_name_error("the name '" + named.name + "'" +
+                             (named.in_namespace.empty()
+                                  ? ""
+                                  : " in namespace '" + named.in_namespace + "'") +
+                             " is taken by an actor of class " + reply.class_name +
+                             ": choose another one, or use get_if_exists");
+    }
+  }
+  auto& proxy = static_cast<remote_actor&>(*handle.get());
+  proxy.expect(*creation, [this, id, creation] {
+    if (creation->has_failed()) {
+      const auto why = to_message(*creation->why());
+      manager_->kill(id.local, exit_reason::constructor_threw,
+                     "an argument of its constructor failed: " +
+                         (why.message.empty() ? why.told : why.message),
+                     false);
+    } else {
+      manager_->begin(id);
+    }
+  });
+  creation->connect_arguments();
+  if (creation->release_arguments()) creation->dispatch();
+  return handle;
+}
+
+/// A detached actor is owned by the head, which outlives this process.
+detail::actor_core_ptr cluster::adopt_by_head(const detail::class_info& info,
+                                              detail::actor_call& creation, actor_plan plan,
+                                              const options& given) {
+  if (given.name.empty()) {
+    throw std::invalid_argument("actor " + std::string(info.name) +
+                                ": a detached actor needs a name, or nobody could find it again");
+  }
+  if (creation.info().refers) {
+    // The head cannot wait for this process's objects.
+    throw std::invalid_argument("actor " + std::string(info.name) +
+                                ": a detached actor's constructor takes values: get the refs first");
+  }
+  message carrier;
+  adopt_actor order;
+  order.request = next_request();
+  order.job = here_.job;
+  order.constructor = plan.constructor;
+  order.class_name = plan.class_name;
+  order.options = plan.options;
+  order.lease = plan.lease;
+  order.arguments = plan.arguments(here_.head.id, carrier);
+  const std::uint64_t request = order.request;
+  message packed = pack(std::move(order));
+  packed.attachments = std::move(carrier.attachments);
+  const name_reply reply = ask_names(here_.head.id, std::move(packed), request, "remote");
+  if (!reply.done && !given.get_if_exists) {
+    throw actor_name_error("the name '" + std::string(given.name) + "' is taken by an actor of class " +
+                           reply.class_name + ": choose another one, or use get_if_exists");
+  }
+  return handle_of(reply, info, given.name);
+}
+
+detail::actor_core_ptr cluster::public_handle(detail::local_actor& actor) {
+  const global_id id = host_->find(actor);
+  if (!id) return {};
+  return directory_->handle(id, actor.info(), std::string(actor.given().name), false);
+}
+
+// -- core::sharing --------------------------------------------------------------------------------
+
+void cluster::save_ref(detail::output_archive& archive, const detail::object_ptr& object,
+                       const detail::object_ops& ops) {
+  objects_->save_ref(archive, object, ops);
+}
+
+detail::object_ptr cluster::load_ref(detail::input_archive& archive,
+                                     const detail::object_ops& ops) {
+  return objects_->load_ref(archive, ops);
+}
+
+void cluster::save_handle(detail::output_archive& archive, const detail::actor_core_ptr& actor) {
+  if (transfer_scope::current == nullptr) {
+    throw detail::archive_error("an actor_handle is archived only to be sent to another process");
+  }
+  if (!actor) {
+    objects_->save_id(archive, {});
+    return;
+  }
+  global_id id;
+  std::string name;
+  if (const auto* const remote = dynamic_cast<const remote_actor*>(actor.get())) {
+    id = remote->where();
+    name = remote->name();
+  } else if (auto* const local = dynamic_cast<detail::local_actor*>(actor.get())) {
+    id = host_->find(*local);
+    name = local->given().name;
+  }
+  if (!id) {
+    throw detail::archive_error("the actor " + actor.get()->full_name() +
+                                " lives in this process only, because its constructor's arguments "
+                                "cannot be archived: its handle cannot leave the process");
+  }
+  objects_->count(id, transfer_scope::current->other(), 1);
+  objects_->save_id(archive, id);
+  archive(name);
+}
+
+detail::actor_core_ptr cluster::load_handle(detail::input_archive& archive,
+                                            const detail::class_info& info) {
+  if (transfer_scope::current == nullptr) {
+    throw detail::archive_error("an actor_handle is read only from what another process sent");
+  }
+  const global_id id = objects_->load_id(archive);
+  if (!id) return {};
+  std::string name;
+  archive(name);
+  return directory_->handle(id, info, std::move(name), true);
+}
+
+void cluster::dropped(detail::remote_object& object) noexcept { objects_->dropped(object); }
+
+void cluster::cancel(detail::remote_object& object, bool recursive) noexcept {
+  objects_->cancel(object, recursive);
+}
+
+}  // namespace troupe::net
