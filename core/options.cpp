@@ -32,7 +32,11 @@ constexpr std::string_view config_variable = "TROUPE_CONFIG";
 constexpr std::string_view foreign_variables[] = {
     "TROUPE_BENCH", "TROUPE_CCACHE",   "TROUPE_CUDA",  "TROUPE_JOBS",
     "TROUPE_PCH",   "TROUPE_SANITIZE", "TROUPE_TESTS", "TROUPE_WERROR"};
-constexpr std::string_view foreign_prefixes[] = {"TROUPE_BENCH_", "TROUPE_TEST_"};
+constexpr std::string_view foreign_prefixes[] = {
+    "TROUPE_BENCH_", "TROUPE_TEST_",
+    // How the processes of a cluster find each other: see net/cluster_address.hpp.
+    "TROUPE_WORKER_", "TROUPE_SESSION_BASE", "TROUPE_SESSION_DIR", "TROUPE_KEY_FILE",
+    "TROUPE_CLUSTER_KEY"};
 
 /// What one source says, by option; `what` names the place in errors.
 struct found_value {
