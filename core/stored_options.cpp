@@ -138,6 +138,7 @@ void check_options_of_call(const options& o) {
   if (o.max_pending_calls != 0) misplaced("max_pending_calls", "a call", "an actor");
   if (o.scheduling.what() != scheduling::kind::hybrid)
     misplaced("scheduling", "a call", "an actor");
+  if (o.isolation != isolation::shared) misplaced("isolation", "a call", "an actor");
   if (!o.placement_group.empty()) misplaced("placement_group", "a call", "an actor");
 }
 

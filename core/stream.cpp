@@ -19,28 +19,36 @@ class stream final : public stream_state {
 
   offer push(object_ptr item, invocation& producer) override {
     object_ptr waiting;
-    const std::lock_guard guard(mutex_);
-    // Closed by a cancel while the producer runs: its failure stays the last item.
-    if (abandoned_ || closed_) return offer::abandoned;
-    items_.push_back(std::move(item));
-    ++produced_;
-    waiting = std::exchange(signal_, {});
+    auto result = offer::more;
+    {
+      const std::lock_guard guard(mutex_);
+      // Closed by a cancel while the producer runs: its failure stays the last item.
+      if (abandoned_ || closed_) return offer::abandoned;
+      items_.push_back(std::move(item));
+      ++produced_;
+      waiting = std::exchange(signal_, {});
+      if (items_.size() >= bound_) {
+        producer.forget_wake();
+        result = producer.stop_requested() ? offer::abandoned : offer::full;
+        if (result == offer::full) paused_ = &producer;
+      }
+    }
+    // Without the lock: who waits may come for the item at once.
     if (waiting) static_cast<value_object<void>*>(waiting.get())->set();
-    if (items_.size() < bound_) return offer::more;
-    producer.forget_wake();
-    if (producer.stop_requested()) return offer::abandoned;
-    paused_ = &producer;
-    return offer::full;
+    return result;
   }
 
   void close(failure_ptr why) noexcept override {
-    const std::lock_guard guard(mutex_);
-    if (closed_) return;
-    closed_ = true;
-    paused_ = nullptr;
-    // The failure of a stream is its last item, where the consumer finds it.
-    if (why && !abandoned_) items_.push_back(failed_object<void>(std::move(why)));
-    const object_ptr waiting = std::exchange(signal_, {});
+    object_ptr waiting;
+    {
+      const std::lock_guard guard(mutex_);
+      if (closed_) return;
+      closed_ = true;
+      paused_ = nullptr;
+      // The failure of a stream is its last item, where the consumer finds it.
+      if (why && !abandoned_) items_.push_back(failed_object<void>(std::move(why)));
+      waiting = std::exchange(signal_, {});
+    }
     if (waiting) static_cast<value_object<void>*>(waiting.get())->set();
   }
 

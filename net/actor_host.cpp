@@ -142,11 +142,11 @@ void actor_host::on(process_id from, const call_actor& what, const message& carr
     }
   }
   if (!actor) {
-    here_.send(from, call_done{what.call, true, {}});
+    here_.send(from, call_done{what.call, what.incarnation, true, {}});
     return;
   }
   const auto fail = [&](const detail::failure_ptr& why) {
-    here_.send(from, call_done{what.call, false, failed_outcome(*why)});
+    here_.send(from, call_done{what.call, what.incarnation, false, failed_outcome(*why)});
   };
   const detail::remote_function* const method = core::find_remote(what.method);
   if (method == nullptr) {
@@ -167,7 +167,7 @@ void actor_host::on(process_id from, const call_actor& what, const message& carr
     return;
   }
   const detail::object_ptr work = detail::object_ptr::adopt(call);
-  executor_.track({from, what.call}, work, task_executor::kind_of_work::call, what.backpressure, 0);
+  executor_.track({from, what.call}, work, {true, what.incarnation}, what.backpressure, 0);
   try {
     detail::options_ptr options;
     if (!what.group.empty() || !what.name.empty()) {

@@ -116,7 +116,18 @@ void cluster::end(const std::string& why) {
 
 // -- messages -------------------------------------------------------------------------------------
 
+void cluster::start() {
+  net_->post([this] {
+    started_ = true;
+    for (auto& [from, what] : std::exchange(early_, {})) received(from, std::move(what));
+  });
+}
+
 void cluster::received(process_id from, message&& what) {
+  if (!started_ && static_cast<kind>(what.kind) != kind::registered) {
+    early_.emplace_back(from, std::move(what));
+    return;
+  }
   const auto kind_of = what.kind;
   try {
     handle(from, std::move(what));
@@ -404,6 +415,7 @@ actor_plan cluster::plan_of(const detail::class_info& info, detail::actor_call& 
   plan.lease.place_key = given.scheduling.key();
   plan.lease.place_value = given.scheduling.value();
   plan.lease.soft = given.scheduling.soft();
+  plan.lease.isolated = given.isolation == isolation::process;
   return plan;
 }
 
@@ -418,6 +430,7 @@ detail::actor_core_ptr cluster::create_actor(const detail::class_info& info,
   }
   actor_plan plan = plan_of(info, *creation, o);
   taken = true;
+  detail::actor_call_access::mark_creation(*creation);
   // The creation lives as long as the plan: every life of the actor is made from its arguments.
   const auto keeper = std::shared_ptr<detail::actor_call>(creation, [](detail::actor_call* call) {
     const auto own = detail::object_ptr::adopt(call);

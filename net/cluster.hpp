@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "core/sharing.hpp"
 #include "net/actor_host.hpp"
@@ -31,6 +33,8 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   cluster(core::runtime& runtime, const cluster_address& at, register_process introduction);
   ~cluster() override;
 
+  /// Takes messages from now on, and those that came before: the runtime can be found.
+  void start();
   /// A worker's life: returns when its node wants it to end, or is gone.
   void serve();
   /// Ends what this process owns and hosts elsewhere, and says goodbye.
@@ -89,6 +93,8 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   void end(const std::string& why);
 
   process here_;
+  bool started_ = false;                              // of the endpoint's thread, as the next one
+  std::vector<std::pair<process_id, message>> early_;
   std::unique_ptr<object_sharing> objects_;
   std::unique_ptr<lease_desk> desk_;
   std::unique_ptr<task_owner> owner_;

@@ -537,11 +537,12 @@ struct call_actor {
 struct call_done {
   static constexpr auto what = kind::call_done;
   std::uint64_t call = 0;
-  bool refused = false;  ///< it did not run: that incarnation is not here (any more)
+  std::uint32_t incarnation = 0;  ///< the life that it was sent to
+  bool refused = false;           ///< it did not run: that incarnation is not here (any more)
   outcome result;
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(call, refused, result);
+    archive(call, incarnation, refused, result);
   }
 };
 

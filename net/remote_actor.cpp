@@ -250,7 +250,8 @@ bool remote_actor::may_retry(const actor_call& call) const {
   return !call.claimed() && (most == -1 || call.attempt() < most);
 }
 
-void remote_actor::answered(std::uint64_t id, process_id from, const call_done& what,
+/// Whether the call has ended.
+bool remote_actor::answered(std::uint64_t id, process_id from, const call_done& what,
                             const message& carrier) {
   actor_call* call = nullptr;
   bool again = false;
@@ -259,7 +260,13 @@ void remote_actor::answered(std::uint64_t id, process_id from, const call_done& 
   {
     const std::lock_guard guard(mutex_);
     const auto at = sent_.find(id);
-    if (at == sent_.end()) return;
+    if (at == sent_.end()) return false;
+    if (what.incarnation != incarnation_) return false;  // it has been sent again, or waits for that
+    if (why && !why->info && detail::is_exception<actor_died_error>(why->thrown)) {
+      // That life is over. Whether another one follows, and why, its owner tells.
+      here_.send(id_.owner, locate_actor{id_.local});
+      return false;
+    }
     const sent_entry one = at->second;
     sent_.erase(at);
     call = one.what.call;
@@ -282,7 +289,7 @@ void remote_actor::answered(std::uint64_t id, process_id from, const call_done& 
   }
   if (again) {
     flush();
-    return;
+    return false;
   }
   if (why) {
     call->abandon(why);
@@ -297,6 +304,7 @@ void remote_actor::answered(std::uint64_t id, process_id from, const call_done& 
     }
   }
   call->retire();
+  return true;
 }
 
 void remote_actor::item(std::uint64_t id, process_id from, const stream_item& what,
@@ -360,6 +368,7 @@ void remote_actor::moved(const actor_at& to) {
     return;
   }
   for (actor_call* const call : interrupted) {
+    directory_.forget(call->id());
     call->abandon(failure_with<actor_unavailable_error>(
         "call '" + std::string(call->name()) + "' of actor " + full_name() +
         " was interrupted: the actor failed (" + to.text + ") and restarts"));
@@ -402,6 +411,7 @@ void remote_actor::over(exit_reason reason, const std::string& text) {
     links.swap(links_);
   }
   for (actor_call* const call : lost) {
+    directory_.forget(call->id());
     call->abandon(why);
     call->retire();
   }
@@ -539,9 +549,28 @@ void actor_directory::on(process_id from, const call_done& what, const message& 
     const auto at = in_flight_.find(what.call);
     if (at == in_flight_.end()) return;
     actor = at->second;
+    actor->add_reference();
+  }
+  if (actor->answered(what.call, from, what, carrier)) {
+    bool mine = false;
+    {
+      const std::lock_guard guard(mutex_);
+      mine = in_flight_.erase(what.call) != 0;
+    }
+    if (mine) actor->release_reference();
+  }
+  actor->release_reference();
+}
+
+void actor_directory::forget(std::uint64_t call) {
+  remote_actor* actor = nullptr;
+  {
+    const std::lock_guard guard(mutex_);
+    const auto at = in_flight_.find(call);
+    if (at == in_flight_.end()) return;
+    actor = at->second;
     in_flight_.erase(at);
   }
-  actor->answered(what.call, from, what, carrier);
   actor->release_reference();
 }
 

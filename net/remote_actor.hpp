@@ -61,7 +61,7 @@ class remote_actor final : public detail::actor_core {
   // By the directory, on the endpoint's thread.
   void moved(const actor_at& to);
   void owner_gone(const std::string& cause);
-  void answered(std::uint64_t call, process_id from, const call_done& what, const message& carrier);
+  bool answered(std::uint64_t call, process_id from, const call_done& what, const message& carrier);
   void item(std::uint64_t call, process_id from, const stream_item& what, const message& carrier);
   /// All calls end: this process leaves the cluster.
   void abandon(const std::string& why) noexcept;
@@ -162,10 +162,12 @@ class actor_call_access {
     call.set_options(std::move(options));
     call.adopt_parent();
   }
-  static void aim_creation(actor_call& creation, actor_core& target) {
-    creation.target_ = &target;
+  static void mark_creation(actor_call& creation) {
     creation.creates_ = true;
     creation.set_keep_arguments(true);
+  }
+  static void aim_creation(actor_call& creation, actor_core& target) {
+    creation.target_ = &target;
   }
   static void start_deadline(actor_call& call, std::chrono::nanoseconds timeout) {
     call.start_deadline(timeout);

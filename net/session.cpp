@@ -196,6 +196,7 @@ session init(int argc, const char* const* argv, config base) {
   }
   current = std::move(runtime);
   core::set_runtime(current.get());
+  if (clustered) static_cast<net::cluster&>(*current->cluster).start();
   if (is_worker) {
     guard.unlock();
     serve_and_exit();

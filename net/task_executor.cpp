@@ -46,9 +46,10 @@ struct task_executor::answering final : detail::continuation {
       call.archive_result(archive);
     });
     executor.done(key);
-    message packed = kind == kind_of_work::task
-                         ? pack(task_done{key.local, std::move(result)})
-                         : pack(call_done{key.local, false, std::move(result)});
+    message packed =
+        kind.is_call
+            ? pack(call_done{key.local, kind.incarnation, false, std::move(result)})
+            : pack(task_done{key.local, std::move(result)});
     packed.attachments = std::move(carrier.attachments);
     executor.here_.net->send(key.owner, std::move(packed));
   }
@@ -246,7 +247,7 @@ void task_executor::begin(lease& under, process_id from, run_task what, const me
     options =
         detail::stored_options::make({.name = what.name, .backpressure = what.backpressure});
   }
-  track({from, what.task}, task, kind_of_work::task, what.backpressure, what.skip);
+  track({from, what.task}, task, {}, what.backpressure, what.skip);
   detail::task_access::submit_to(static_cast<detail::task&>(*call), *under.queue,
                                  std::move(options));
 }

@@ -28,7 +28,11 @@ class task_executor {
   void cancel(process_id from, std::uint64_t task, bool recursive);
   void on(process_id from, const stream_consumed& what);
 
-  enum class kind_of_work : std::uint8_t { task, call };
+  /// A task, or a call of an actor in that life of it.
+  struct kind_of_work {
+    bool is_call = false;
+    std::uint32_t incarnation = 0;
+  };
   /// Sends what becomes of a call that is about to be queued to its owner, with what it gives on
   /// the way.
   void track(global_id key, const detail::object_ptr& work, kind_of_work what,

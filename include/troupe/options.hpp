@@ -104,6 +104,13 @@ class scheduling {
   std::string_view value_;
 };
 
+/// Whether something shares a worker process with others of its job. Embedded, everything runs in
+/// the one process that there is.
+enum class isolation : std::uint8_t {
+  shared,
+  process,  ///< a process of its own: a crash takes nothing else along
+};
+
 /// A named set of an actor's calls with a limit of its own on how many run at once.
 struct concurrency_group {
   std::string_view name;
@@ -183,6 +190,8 @@ struct options {
   /// Generator: unconsumed results before it pauses. 0: the session's default.
   std::uint32_t backpressure = 0;
   troupe::scheduling scheduling{};
+  /// Task or actor: in a cluster, the worker process that it runs in.
+  troupe::isolation isolation = troupe::isolation::shared;
   /// Placement group by name, and the bundle in it (-1: any).
   std::string_view placement_group{};
   int bundle_index = -1;
