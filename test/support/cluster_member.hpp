@@ -61,6 +61,17 @@ class cluster_member : public net::endpoint_handler {
     }
     return std::move(*result);
   }
+  /// The oldest message, whatever it is; nothing at the deadline.
+  std::optional<std::pair<net::process_id, net::message>> next() {
+    std::optional<std::pair<net::process_id, net::message>> result;
+    wait_until([&] {
+      if (inbox_.empty()) return false;
+      result = std::move(inbox_.front());
+      inbox_.pop_front();
+      return true;
+    });
+    return result;
+  }
   template <class T>
   std::size_t count() {
     const std::lock_guard guard(mutex_);
