@@ -1,4 +1,5 @@
 // ctest: TIMEOUT 240
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -7,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "net/spawn.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/cluster_member.hpp"
 #include "test/support/contains.hpp"
@@ -41,11 +43,11 @@ net::demand cpus(std::int64_t amount) { return {{"CPU", amount * 10'000}}; }
 class driver : public cluster_member {
  public:
   explicit driver(const net::node_file& file, std::vector<std::string> environment = {},
-                  std::string executable = own_executable())
+                  std::string executable = own_executable(), std::int64_t pid = ::getpid())
       : cluster_member(file) {
     net::register_process hello;
     hello.role = net::process_role::driver;
-    hello.pid = 0;  // Not this process's end but the link's is what tests look at.
+    hello.pid = pid;
     hello.executable = std::move(executable);
     hello.arguments = {hello.executable, "[.worker]"};
     hello.environment = std::move(environment);
@@ -146,6 +148,17 @@ TEST_CASE("a worker process of these tests", "[.worker]") {
   self.tell(net::goodbye{});
   self.endpoint().flush(std::chrono::seconds(1));
   std::_Exit(0);
+}
+
+TEST_CASE("a driver process of these tests", "[.driver]") {
+  const char* const session = std::getenv("TEST_SESSION");
+  if (session == nullptr) return;
+  std::string why;
+  const auto file = net::read_node_file(session, why);
+  const bool with_pid = std::getenv("TEST_WITH_PID")[0] == '1';
+  driver self(file.value(), {}, own_executable(), with_pid ? ::getpid() : 0);
+  while (self.next()) {
+  }
 }
 
 TEST_CASE("a head and a node start, show themselves and stop without leaving anything") {
@@ -264,7 +277,7 @@ TEST_CASE("a driver that leaves ends its job and its workers on all nodes") {
 
 TEST_CASE("a node that is killed takes its workers with it, and the head tells") {
   const daemons here;
-  const auto head = here.start_head("h", {"--num-cpus", "0", "--node-timeout", "2"});
+  const auto head = here.start_head("h", {"--num-cpus", "0", "--silence", "2"});
   const auto node = here.start_node("n", head.head, {"--num-cpus", "1"});
   driver d(head);
   const auto granted = d.lease(1);
@@ -279,6 +292,34 @@ TEST_CASE("a node that is killed takes its workers with it, and the head tells")
   // Its place can be taken at once.
   here.start_node("n", head.head, {"--num-cpus", "1"});
   CHECK(d.lease(1).node_name == "n");
+}
+
+TEST_CASE("a node that hears nothing of its head any more ends with its workers") {
+  const daemons here;
+  const auto head = here.start_head("h", {"--num-cpus", "0"});
+  const auto node = here.start_node("n", head.head, {"--num-cpus", "1", "--silence", "2"});
+  driver d(node);
+  const std::int64_t pid = pid_of(d.lease(1), d);
+  ::kill(static_cast<pid_t>(head.pid), SIGKILL);
+  CHECK(eventually([&] { return !process_lives(node.pid) && !process_lives(pid); }));
+  CHECK_THAT(here.log_of("n"), contains("has been silent for 2 s"));
+}
+
+TEST_CASE("a driver that is killed, or that only its link tells of, ends its job") {
+  const daemons here;
+  const auto head = here.start_head("h", {"--silence", "2"});
+  for (const char* const with_pid : {"1", "0"}) {
+    const auto process =
+        net::spawn(own_executable(), {own_executable(), "[.driver]"},
+                   {"TEST_SESSION=" + head.session_dir, std::string("TEST_WITH_PID=") + with_pid},
+                   head.session_dir);
+    REQUIRE(process.pid > 0);
+    CHECK(eventually([&] { return status_of(here)["jobs"] == 1; }));
+    ::kill(process.pid, SIGKILL);
+    ::waitpid(process.pid, nullptr, 0);
+    CHECK(eventually([&] { return status_of(here)["jobs"] == 0; }));
+    for (const int fd : {process.pidfd, process.out, process.err}) ::close(fd);
+  }
 }
 
 TEST_CASE("what no node has waits, shows in the status, and is granted when a node brings it") {
