@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -153,6 +154,8 @@ TEST_CASE("a worker process of these tests", "[.worker]") {
 TEST_CASE("a driver process of these tests", "[.driver]") {
   const char* const session = std::getenv("TEST_SESSION");
   if (session == nullptr) return;
+  // Nobody reads what it prints: it must not wait for that.
+  REQUIRE(std::freopen("/dev/null", "w", stderr) != nullptr);
   std::string why;
   const auto file = net::read_node_file(session, why);
   const bool with_pid = std::getenv("TEST_WITH_PID")[0] == '1';
