@@ -47,6 +47,7 @@ void control_state::received(time now, process_id from, node_report what) {
   of.heard = now;
   if (of.last.available != what.available) view_changed();
   of.last = std::move(what);
+  if (from != settings_.self.id) send(from, joined{});
   send_view_if_due(now);
 }
 

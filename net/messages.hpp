@@ -25,6 +25,7 @@ enum class kind : std::uint16_t {
   process_died,
   end_process,
   worker_output,
+  ping,
   // leases
   request_lease = 20,
   lease_granted,
@@ -203,6 +204,14 @@ struct worker_output {
   void serialize(Archive& archive) {
     archive(pid, node, error, lines);
   }
+};
+
+/// Node to a driver of another machine: nothing is to be done. That the link acknowledges it tells
+/// that the driver is there.
+struct ping {
+  static constexpr auto what = kind::ping;
+  template <class Archive>
+  void serialize(Archive&) {}
 };
 
 // -- leases ---------------------------------------------------------------------------------------
@@ -708,6 +717,7 @@ struct join_cluster {
   }
 };
 
+/// The head's answer to `join_cluster`, and to each `node_report`: that it is heard.
 struct joined {
   static constexpr auto what = kind::joined;
   std::string refused;

@@ -104,6 +104,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
       if (early_.size() < 10'000) early_.emplace_back(from, std::move(what));
       return;
     }
+    if (from == node_->settings().head.id) head_heard_ = clock::now();
     try {
       dispatch(from, std::move(what));
     } catch (const error& e) {
@@ -169,7 +170,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
     if (is_head_) {
       control_settings of_control;
       of_control.self = self_;
-      of_control.node_timeout = options_.node_timeout;
+      of_control.node_timeout = options_.silence;
       control_ = std::make_unique<control_state>(of_control);
     }
     node_ = std::make_unique<node_state>(std::move(settings));
@@ -205,12 +206,44 @@ class node::implementation final : public endpoint_handler, public worker_watche
         carry_out();
       }
     }
+    look_at_far_drivers(now);
+    if (!is_head_ && has_joined_ && now - head_heard_ > options_.silence) {
+      fail("the head at " + head_ + " has been silent for " + seconds_text(options_.silence) +
+           "; it has ended, or the network is broken");
+    }
     if (stopping_ && !finished_) {
       const bool alone = !control_ || control_->nodes().size() <= 1;
       const bool late = now - stopping_since_ > options_.stop_grace + std::chrono::seconds(2);
       if ((node_->workers() == 0 && alone) || late) finish();
     }
     endpoint_->post_at(now + tick_interval, [this] { tick(); });
+  }
+
+  /// Of a process of another machine only the link can tell that it is there: by acknowledging.
+  void look_at_far_drivers(clock::time_point now) {
+    std::erase_if(far_drivers_,
+                  [this](const auto& entry) { return !node_->is_registered(entry.first); });
+    std::vector<process_id> silent;
+    for (auto& [id, of] : far_drivers_) {
+      const std::size_t queued = endpoint_->queued_bytes(id);
+      if (queued == 0 || queued < of.queued) of.heard = now;
+      of.queued = queued;
+      if (now - of.heard > options_.silence) silent.push_back(id);
+      if (now - of.asked > heartbeat_interval) {
+        of.asked = now;
+        endpoint_->send(id, pack(ping{}));
+        // Its own bytes must not look like progress.
+        of.queued = endpoint_->queued_bytes(id);
+      }
+    }
+    for (const process_id id : silent) {
+      node_->process_gone(now, id, "its link was silent for " + seconds_text(options_.silence));
+      carry_out();
+    }
+  }
+
+  static std::string seconds_text(std::chrono::milliseconds time) {
+    return std::to_string(std::chrono::ceil<std::chrono::seconds>(time).count()) + " s";
   }
 
   // -- messages -----------------------------------------------------------------------------------
@@ -373,7 +406,10 @@ class node::implementation final : public endpoint_handler, public worker_watche
     processes_->start(make_worker_program(e, {self_, options_.session_dir, options_.key_file}));
   }
   void act(kill_worker& e) { processes_->kill(e.token); }
-  void act(watch_driver& e) { processes_->watch_driver(e.process, e.pid); }
+  void act(watch_driver& e) {
+    if (e.pid != 0) return processes_->watch_driver(e.process, e.pid);
+    far_drivers_[e.process] = {0, clock::now(), clock::now()};
+  }
   void act(forget_process& e) {
     if (const auto who = endpoint_->find(e.process)) remove_socket(who->local);
     endpoint_->forget(e.process);
@@ -393,6 +429,10 @@ class node::implementation final : public endpoint_handler, public worker_watche
 
   void worker_exited(const worker_exit& what) {
     if (shutting_) return;
+    {
+      const std::lock_guard guard(dropped_mutex_);
+      dropped_.erase(what.token);
+    }
     node_->worker_exited(clock::now(), what.token, what.cause, what.in_order, what.last_lines);
     carry_out();
   }
@@ -446,11 +486,11 @@ class node::implementation final : public endpoint_handler, public worker_watche
   }
 
   void fail(const std::string& why) {
-    if (finished_) return;
+    if (stopping_) return;
     log::error(why);
     {
       const std::lock_guard guard(failure_mutex_);
-      if (!stopping_) failure_ = why;
+      failure_ = why;
     }
     begin_stop();
   }
@@ -484,6 +524,13 @@ class node::implementation final : public endpoint_handler, public worker_watche
   bool stopping_ = false;
   bool finished_ = false;
   clock::time_point stopping_since_{};
+  clock::time_point head_heard_{};
+  struct far_driver {
+    std::size_t queued = 0;  ///< bytes that it had not acknowledged when looked at last
+    clock::time_point heard{};
+    clock::time_point asked{};
+  };
+  std::map<process_id, far_driver> far_drivers_;
   clock::time_point reported_{};
   std::uint64_t reported_version_ = 0;
 };

@@ -39,8 +39,10 @@ struct node_options {
   std::vector<std::pair<std::string, std::string>> labels;
   std::chrono::milliseconds stop_grace{5'000};
   std::chrono::milliseconds join_timeout{15'000};
-  std::chrono::milliseconds node_timeout{10'000};  ///< of the head: a silent node is dead then
-  std::chrono::milliseconds idle_after{60'000};    ///< then a worker without lease ends
+  /// A node is dead to the head after so long a silence, and the head to a node; and a driver of
+  /// another machine to its node.
+  std::chrono::milliseconds silence{10'000};
+  std::chrono::milliseconds idle_after{60'000};  ///< then a worker without lease ends
   /// Made once the node listens; gets the endpoint, which outlives it.
   std::function<std::unique_ptr<node_guest>(endpoint&)> guest;
 };

@@ -52,9 +52,8 @@ void node_state::register_driver(const peer& from, register_process what) {
   process& driver = processes_[from.id];
   driver.role = process_role::driver;
   driver.at = from;
-  if (from.host == settings_.self.host && what.pid > 0) {
-    effects_.emplace_back(watch_driver{from.id, what.pid});
-  }
+  const bool here = from.host == settings_.self.host;
+  effects_.emplace_back(watch_driver{from.id, here ? std::max<std::int64_t>(0, what.pid) : 0});
   send(settings_.head.id, process_joined{from.id});
   send(settings_.head.id, job_started{0, from, std::move(what)});
 }

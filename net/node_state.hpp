@@ -63,10 +63,10 @@ struct start_worker {
 struct kill_worker {
   std::uint64_t token = 0;
 };
-/// A driver on this machine: its end shall be told by `process_gone`.
+/// A driver's end shall be told by `process_gone`.
 struct watch_driver {
   process_id process = 0;
-  std::int64_t pid = 0;
+  std::int64_t pid = 0;  ///< on this machine; 0: only its link can tell
 };
 /// The endpoint shall refuse what still comes from it.
 struct forget_process {

@@ -1,12 +1,15 @@
 // ctest: TIMEOUT 240
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "net/spawn.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/cluster_member.hpp"
 #include "test/support/contains.hpp"
@@ -41,11 +44,11 @@ net::demand cpus(std::int64_t amount) { return {{"CPU", amount * 10'000}}; }
 class driver : public cluster_member {
  public:
   explicit driver(const net::node_file& file, std::vector<std::string> environment = {},
-                  std::string executable = own_executable())
+                  std::string executable = own_executable(), std::int64_t pid = ::getpid())
       : cluster_member(file) {
     net::register_process hello;
     hello.role = net::process_role::driver;
-    hello.pid = 0;  // Not this process's end but the link's is what tests look at.
+    hello.pid = pid;
     hello.executable = std::move(executable);
     hello.arguments = {hello.executable, "[.worker]"};
     hello.environment = std::move(environment);
@@ -134,27 +137,38 @@ TEST_CASE("a worker process of these tests", "[.worker]") {
   self.tell(hello);
   self.expect<net::registered>();
   std::cout << "the worker is here" << std::endl;
-  for (;;) {
-    if (self.count<net::end_process>() > 0 || self.count<net::job_ended>() > 0) break;
-    if (self.count<net::ask_status>() > 0) {
-      // Whoever asks is the owner of the first lease.
-      self.expect<net::ask_status>();
+  while (const auto message = self.next()) {
+    const auto what = static_cast<net::kind>(message->second.kind);
+    if (what == net::kind::end_process || what == net::kind::job_ended) break;
+    if (what == net::kind::ask_status) {
       net::status answer;
       answer.jobs = static_cast<std::uint32_t>(::getpid());
-      self.tell(self.expect<net::open_lease>().owner, answer);
+      self.tell(message->first, answer);
     }
-    ::usleep(1000);
   }
   self.tell(net::goodbye{});
   self.endpoint().flush(std::chrono::seconds(1));
   std::_Exit(0);
 }
 
+TEST_CASE("a driver process of these tests", "[.driver]") {
+  const char* const session = std::getenv("TEST_SESSION");
+  if (session == nullptr) return;
+  // Nobody reads what it prints: it must not wait for that.
+  REQUIRE(std::freopen("/dev/null", "w", stderr) != nullptr);
+  std::string why;
+  const auto file = net::read_node_file(session, why);
+  const bool with_pid = std::getenv("TEST_WITH_PID")[0] == '1';
+  driver self(file.value(), {}, own_executable(), with_pid ? ::getpid() : 0);
+  while (self.next()) {
+  }
+}
+
 TEST_CASE("a head and a node start, show themselves and stop without leaving anything") {
   const daemons here;
   const auto head = here.start_head("h", {"--num-cpus", "2", "--labels", "zone=a"});
-  const auto node = here.start_node("n", head.head,
-                                    {"--num-cpus", "3", "--resources", "{\"disk\": 1.5}"});
+  const auto node =
+      here.start_node("n", head.head, {"--num-cpus", "3", "--resources", "{\"disk\": 1.5}"});
   const auto status = status_of(here);
   REQUIRE(status["nodes"].size() == 2);
   CHECK(status["nodes"][0]["name"] == "h");
@@ -266,7 +280,7 @@ TEST_CASE("a driver that leaves ends its job and its workers on all nodes") {
 
 TEST_CASE("a node that is killed takes its workers with it, and the head tells") {
   const daemons here;
-  const auto head = here.start_head("h", {"--num-cpus", "0", "--node-timeout", "2"});
+  const auto head = here.start_head("h", {"--num-cpus", "0", "--silence", "2"});
   const auto node = here.start_node("n", head.head, {"--num-cpus", "1"});
   driver d(head);
   const auto granted = d.lease(1);
@@ -281,6 +295,34 @@ TEST_CASE("a node that is killed takes its workers with it, and the head tells")
   // Its place can be taken at once.
   here.start_node("n", head.head, {"--num-cpus", "1"});
   CHECK(d.lease(1).node_name == "n");
+}
+
+TEST_CASE("a node that hears nothing of its head any more ends with its workers") {
+  const daemons here;
+  const auto head = here.start_head("h", {"--num-cpus", "0"});
+  const auto node = here.start_node("n", head.head, {"--num-cpus", "1", "--silence", "2"});
+  driver d(node);
+  const std::int64_t pid = pid_of(d.lease(1), d);
+  ::kill(static_cast<pid_t>(head.pid), SIGKILL);
+  CHECK(eventually([&] { return !process_lives(node.pid) && !process_lives(pid); }));
+  CHECK_THAT(here.log_of("n"), contains("has been silent for 2 s"));
+}
+
+TEST_CASE("a driver that is killed, or that only its link tells of, ends its job") {
+  const daemons here;
+  const auto head = here.start_head("h", {"--silence", "2"});
+  for (const char* const with_pid : {"1", "0"}) {
+    const auto process =
+        net::spawn(own_executable(), {own_executable(), "[.driver]"},
+                   {"TEST_SESSION=" + head.session_dir, std::string("TEST_WITH_PID=") + with_pid},
+                   head.session_dir);
+    REQUIRE(process.pid > 0);
+    CHECK(eventually([&] { return status_of(here)["jobs"] == 1; }));
+    ::kill(process.pid, SIGKILL);
+    ::waitpid(process.pid, nullptr, 0);
+    CHECK(eventually([&] { return status_of(here)["jobs"] == 0; }));
+    for (const int fd : {process.pidfd, process.out, process.err}) ::close(fd);
+  }
 }
 
 TEST_CASE("what no node has waits, shows in the status, and is granted when a node brings it") {
@@ -327,8 +369,8 @@ TEST_CASE("a second node of a name, and a port in use, are errors that say so") 
   const auto head = here.start_head("h");
   const auto again = here.troupe({"start", "--head", "--port", "0", "--node-name", "h"});
   CHECK(again.code == 1);
-  CHECK_THAT(again.err, contains("'h' runs on this machine already") &&
-                            contains(std::to_string(head.pid)));
+  CHECK_THAT(again.err,
+             contains("'h' runs on this machine already") && contains(std::to_string(head.pid)));
   const std::string port = head.head.substr(head.head.rfind(':') + 1);
   const auto taken = here.troupe({"start", "--head", "--port", port, "--node-name", "other"});
   CHECK(taken.code == 1);

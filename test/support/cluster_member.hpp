@@ -17,10 +17,10 @@
 namespace troupe::test {
 
 /// Thread-safe; waits have deadlines.
-class cluster_member : public net::endpoint_handler {
+class cluster_member {
  public:
   cluster_member(const std::string& session_dir, const std::string& key_file, net::peer node)
-      : node_(std::move(node)), endpoint_(options(session_dir, key_file), *this) {
+      : node_(std::move(node)), ears_(*this), endpoint_(options(session_dir, key_file), ears_) {
     endpoint_.learn(node_);
   }
   explicit cluster_member(const net::node_file& file)
@@ -61,6 +61,17 @@ class cluster_member : public net::endpoint_handler {
     }
     return std::move(*result);
   }
+  /// The oldest message, whatever it is; nothing at the deadline.
+  std::optional<std::pair<net::process_id, net::message>> next() {
+    std::optional<std::pair<net::process_id, net::message>> result;
+    wait_until([&] {
+      if (inbox_.empty()) return false;
+      result = std::move(inbox_.front());
+      inbox_.pop_front();
+      return true;
+    });
+    return result;
+  }
   template <class T>
   std::size_t count() {
     const std::lock_guard guard(mutex_);
@@ -83,12 +94,22 @@ class cluster_member : public net::endpoint_handler {
     return result;
   }
 
-  void received(net::process_id from, net::message&& what) override {
+  // Apart from what tests derive: the endpoint calls while those are still being constructed.
+  struct ears final : net::endpoint_handler {
+    explicit ears(cluster_member& of) : owner(of) {}
+    void received(net::process_id from, net::message&& what) override {
+      owner.received(from, std::move(what));
+    }
+    void unreachable(net::process_id peer, const std::string&) override { owner.lost(peer); }
+    cluster_member& owner;
+  };
+
+  void received(net::process_id from, net::message&& what) {
     const std::lock_guard guard(mutex_);
     inbox_.emplace_back(from, std::move(what));
     changed_.notify_all();
   }
-  void unreachable(net::process_id peer, const std::string&) override {
+  void lost(net::process_id peer) {
     const std::lock_guard guard(mutex_);
     if (peer == node_.id) node_lost_ = true;
     changed_.notify_all();
@@ -104,6 +125,7 @@ class cluster_member : public net::endpoint_handler {
   std::condition_variable changed_;
   std::deque<std::pair<net::process_id, net::message>> inbox_;  // guarded by mutex_
   bool node_lost_ = false;                                      // guarded by mutex_
+  ears ears_;
   net::endpoint endpoint_;
 };
 

@@ -36,7 +36,8 @@ std::vector<std::string> own_environment(const std::vector<std::string>& more) {
   for (char** at = environ; *at != nullptr; ++at) {
     const std::string variable = *at;
     bool replaced = variable.rfind("TROUPE_", 0) == 0;
-    for (const std::string& other : more) replaced = replaced || name_of(other) == name_of(variable);
+    for (const std::string& other : more)
+      replaced = replaced || name_of(other) == name_of(variable);
     if (!replaced) result.push_back(variable);
   }
   return result;

@@ -12,7 +12,8 @@
 namespace troupe::test {
 
 struct command_result {
-  int code = -1;  ///< of the exit; 128 + N for signal N, -1 when it had to be killed at the deadline
+  int code =
+      -1;  ///< of the exit; 128 + N for signal N, -1 when it had to be killed at the deadline
   std::string out;
   std::string err;
 };

@@ -48,7 +48,7 @@ const std::vector<option> known = {
      "the cluster's key; default: $TROUPE_CLUSTER_KEY, or cluster.key\nin the "
      "session folder, which a head makes"},
     {"idle-after", "SECONDS", "a worker process without work ends then; default: 60"},
-    {"node-timeout", "SECONDS", "of a head: a node is dead after so long a silence; default: 10"},
+    {"silence", "SECONDS", "another node is taken for dead after so long a silence; default: 10"},
     {"grace", "SECONDS", "what workers get to end when the node is stopped; default: 5"},
     {"block", "", "stay in the foreground and log to stderr, for service managers"},
     {"force", "", "stop a node of this name first"},
@@ -216,8 +216,7 @@ daemon_options read_options(const given_options& given) {
   }
   node.stop_grace = to_milliseconds(parse_seconds(given.get("grace", "5"), "--grace"));
   node.idle_after = to_milliseconds(parse_seconds(given.get("idle-after", "60"), "--idle-after"));
-  node.node_timeout =
-      to_milliseconds(parse_seconds(given.get("node-timeout", "10"), "--node-timeout"));
+  node.silence = to_milliseconds(parse_seconds(given.get("silence", "10"), "--silence"));
   result.key_file = given.get("key-file");
   return result;
 }
