@@ -166,10 +166,10 @@ class at_end {
 
 // They never leave the process; troupe wants to know that they could.
 template <>
-inline constexpr bool troupe::enable_archive<troupe::test::signal> = true;
+inline constexpr bool troupe::detail::stays_in_process_v<troupe::test::signal> = true;
 template <>
-inline constexpr bool troupe::enable_archive<troupe::test::tracked> = true;
+inline constexpr bool troupe::detail::stays_in_process_v<troupe::test::tracked> = true;
 template <>
-inline constexpr bool troupe::enable_archive<troupe::test::at_end> = true;
+inline constexpr bool troupe::detail::stays_in_process_v<troupe::test::at_end> = true;
 template <class T>
-inline constexpr bool troupe::enable_archive<troupe::test::promise<T>> = true;
+inline constexpr bool troupe::detail::stays_in_process_v<troupe::test::promise<T>> = true;
