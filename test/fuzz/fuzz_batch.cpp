@@ -38,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::size_t received = rest.size();
   for (const blob& b : frames) received += b.size();
   auto messages = decode_messages(count, rest, std::move(frames));
-  if (!messages) return 0;
+  if (!messages || messages->empty()) return 0;
 
   // What was read is no more than what came, and is written as it was read.
   std::size_t found = 0;
