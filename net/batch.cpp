@@ -155,11 +155,13 @@ std::array<std::byte, batch_header_bytes> encode_header(const batch_header& head
   put(at, header.base);
   put(at, header.count);
   put(at, header.nack_generation);
+  put(at, header.parts);
   return bytes;
 }
 
 std::optional<batch_header> decode_header(std::span<const std::byte> bytes) noexcept {
-  if (bytes.size() != batch_header_bytes) return std::nullopt;
+  // Another version may have more to say.
+  if (bytes.size() < batch_header_bytes) return std::nullopt;
   const std::byte* at = bytes.data();
   if (take<std::uint32_t>(at) != batch_magic) return std::nullopt;
   batch_header header;
@@ -174,7 +176,13 @@ std::optional<batch_header> decode_header(std::span<const std::byte> bytes) noex
   header.base = take<std::uint64_t>(at);
   header.count = take<std::uint32_t>(at);
   header.nack_generation = take<std::uint32_t>(at);
+  header.parts = take<std::uint32_t>(at);
   return header;
+}
+
+void encoded_batch::set_header(const batch_header& header) noexcept {
+  const auto encoded = encode_header(header);
+  std::copy(encoded.begin(), encoded.end(), first_frame.begin());
 }
 
 void batch_builder::add(message&& what) {
@@ -185,7 +193,10 @@ void batch_builder::add(message&& what) {
   }
   batch_.bytes += weight(what);
   ++batch_.count;
-  if (batch_.small.empty()) batch_.small.reserve(expected_bytes_);
+  if (batch_.first_frame.empty()) {
+    batch_.first_frame.reserve(expected_bytes_);
+    batch_.first_frame.resize(batch_header_bytes);
+  }
 
   std::size_t inline_bytes =
       message_header_bytes + what.attachments.size() * attachment_header_bytes;
@@ -194,9 +205,9 @@ void batch_builder::add(message&& what) {
   if (body_inlined) inline_bytes += what.body.size();
   for (const blob& b : what.attachments) inline_bytes += counted.inlined(b.size()) ? b.size() : 0;
 
-  const std::size_t begin = batch_.small.size();
-  batch_.small.resize(begin + inline_bytes);
-  std::byte* at = batch_.small.data() + begin;
+  const std::size_t begin = batch_.first_frame.size();
+  batch_.first_frame.resize(begin + inline_bytes);
+  std::byte* at = batch_.first_frame.data() + begin;
   put(at, what.kind);
   put(at, static_cast<std::uint16_t>(what.attachments.size()));
   put(at, std::uint64_t{what.body.size()});
@@ -232,7 +243,7 @@ void batch_builder::add_frames(const blob& part) {
 
 encoded_batch batch_builder::take() {
   // Under load the next one will be as large: no copies while it grows.
-  expected_bytes_ = batch_.small.size() > max_batch_bytes / 16 ? max_batch_bytes + 1024 : 256;
+  expected_bytes_ = batch_.first_frame.size() > max_batch_bytes / 16 ? max_batch_bytes + 1024 : 256;
   return std::exchange(batch_, {});
 }
 

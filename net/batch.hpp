@@ -1,5 +1,5 @@
-/// The form of what travels on a link: a header, many small messages in one frame, big parts in
-/// frames of their own.
+/// The form of what travels on a link: a frame with a header and many small messages, then frames
+/// of big parts.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@ namespace troupe::net {
 
 /// The first bytes of every batch, in every version of the protocol.
 inline constexpr std::uint32_t batch_magic = 0x31505254;  // "TRP1"
-inline constexpr std::size_t batch_header_bytes = 64;
+inline constexpr std::size_t batch_header_bytes = 72;
 
 // When a batch is full. One message always fits.
 inline constexpr std::size_t max_batch_messages = 512;
@@ -40,7 +40,7 @@ inline std::size_t weight(const message& what) noexcept {
 inline constexpr std::size_t max_small_frame_bytes = std::size_t{1} << 20;
 
 namespace batch_flag {
-inline constexpr std::uint16_t hello = 1;     ///< the second frame is the sender's `peer`
+inline constexpr std::uint16_t hello = 1;     ///< behind the header is the sender's `peer`
 inline constexpr std::uint16_t probe = 2;     ///< answer at once with what has arrived
 inline constexpr std::uint16_t nack = 4;      ///< send again from `ack` on
 inline constexpr std::uint16_t who = 8;       ///< asks for a hello on this same connection
@@ -61,6 +61,7 @@ struct batch_header {
   std::uint64_t base = 0;   ///< what is below will not be sent (again)
   std::uint32_t count = 0;  ///< messages
   std::uint32_t nack_generation = 0;  ///< of the batch that showed the gap
+  std::uint32_t parts = 0;            ///< frames of big parts that follow on the same connection
 
   bool has(std::uint16_t flag) const noexcept { return (flags & flag) != 0; }
 };
@@ -73,10 +74,16 @@ std::optional<batch_header> decode_header(std::span<const std::byte> bytes) noex
 /// Messages in the form in which they travel. Immutable once built, so that it can be sent again
 /// while an earlier sending of it still is in progress.
 struct encoded_batch {
-  std::vector<std::byte> small;
+  std::vector<std::byte> first_frame;  ///< room for the header, then the small messages
   std::vector<blob> frames;  ///< parts of the big ones, in order, none longer than a chunk
   std::uint32_t count = 0;
   std::size_t bytes = 0;  ///< the messages' weights
+
+  std::span<const std::byte> small() const noexcept {
+    return std::span(first_frame).subspan(batch_header_bytes);
+  }
+  /// Before it is shared.
+  void set_header(const batch_header& header) noexcept;
 };
 
 /// Collects messages. Thread-compatible.
@@ -89,7 +96,7 @@ class batch_builder {
   void add(message&& what);
   bool empty() const noexcept { return batch_.count == 0; }
   bool full() const noexcept {
-    return batch_.count >= max_batch_messages || batch_.small.size() >= max_batch_bytes;
+    return batch_.count >= max_batch_messages || batch_.first_frame.size() >= max_batch_bytes;
   }
   encoded_batch take();
 

@@ -71,9 +71,7 @@ endpoint::implementation::implementation(endpoint_options options, endpoint_hand
   listen_locally();
   if (!options_.listen_address.empty()) listen_remotely();
 
-  encoded_batch hello;
-  hello.small = detail::encode(self_).inline_bytes;
-  hello_ = std::make_shared<const encoded_batch>(std::move(hello));
+  record_ = detail::encode(self_).inline_bytes;
   thread_ = std::jthread([this] { run(); });
 }
 
@@ -118,7 +116,7 @@ bool endpoint::implementation::send(process_id to, message&& what) {
   if (outcome == peer_link::outcome::gone) return false;
   if (on_own_thread()) {
     if (!link->listed.exchange(true)) listed_here_.push_back(link);
-    if (outcome == peer_link::outcome::batch_full) link->pump();
+    if (outcome == peer_link::outcome::batch_full) pump(link);
     return true;
   }
   if (!watching_.load() && !watching_.exchange(true)) {
@@ -127,7 +125,7 @@ bool endpoint::implementation::send(process_id to, message&& what) {
   if (!link->up() || (outcome != peer_link::outcome::batch_full && in_a_burst(*link))) {
     list(link);
   } else {
-    link->pump();
+    pump(link);
   }
   return true;
 }
@@ -154,7 +152,10 @@ void endpoint::implementation::forget(process_id gone) {
   }
   link->end();
   wake_flushers();
-  post([this, link] { close_link(*link); });
+  post([this, link] {
+    close_link(*link);
+    drop_partial(link->id());
+  });
 }
 
 bool endpoint::implementation::flush(std::chrono::milliseconds timeout) {
@@ -168,9 +169,9 @@ bool endpoint::implementation::flush(std::chrono::milliseconds timeout) {
   }
   flushers_.fetch_add(1);
   for (const link_ptr& link : waiting) {
-    link->pump();
+    pump(link);
     // Without being asked it would acknowledge only when it has a reason to.
-    link->send_control(batch_flag::probe);
+    control(link, batch_flag::probe);
   }
   std::unique_lock lock(flush_mutex_);
   const bool done = flushed_.wait_until(lock, deadline, [&] {

@@ -9,10 +9,12 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -81,6 +83,8 @@ class endpoint::implementation {
   // endpoint_loop.cpp
   bool on_own_thread() const noexcept;
   void list(const link_ptr& link);
+  void pump(const link_ptr& link);
+  void control(const link_ptr& link, std::uint16_t flags, std::uint32_t nack_generation = 0);
   void wake();
   void run();
   void take_inbox();
@@ -91,6 +95,7 @@ class endpoint::implementation {
   void add_descriptor(int fd, std::uint64_t token);
   void remove_descriptor(int fd);
   void close_everything();
+  void stop_listening();
   /// Runs code of others on this thread.
   template <class F>
   void call_out(const char* what, F&& f) noexcept {
@@ -117,19 +122,29 @@ class endpoint::implementation {
   void ask_the_silent();
 
   // endpoint_receive.cpp
+  /// A batch of which not all parts have arrived.
+  struct partial_batch {
+    batch_header header;
+    zmq_frame first;
+    std::vector<blob> parts;
+  };
   struct listening {
     zmq_socket socket;
-    bool more = false;  ///< what has arrived was not read to its end
+    std::map<std::string, partial_batch> partial;  ///< by the connection's route
+    bool more = false;                             ///< what has arrived was not read to its end
     bool secure = false;
   };
   void receive(listening& from);
-  void handle_batch(listening& from, const zmq_frame& route, std::vector<zmq_frame>& frames);
+  void handle_frame(listening& from, const zmq_frame& route, zmq_frame& frame);
+  bool completes(listening& from, const zmq_frame& route, zmq_frame& frame);
+  void drop_partial(process_id sender);
   bool admitted(listening& from, const zmq_frame& frame);
   void refuse(listening& from, const zmq_frame& route, const batch_header& header,
               refusal_reason reason);
   void answer_who(listening& from, const zmq_frame& route, const batch_header& header);
   void meet(const batch_header& header, std::span<const std::byte> record);
-  void hand_over(const link_ptr& link, const batch_header& header, std::vector<zmq_frame>& frames);
+  void hand_over(const batch_header& header, std::span<const std::byte> small,
+                 std::vector<blob> parts);
   void owe(const link_ptr& link, std::size_t bytes);
   void acknowledge(bool all);
   void watch_listener();
@@ -140,7 +155,7 @@ class endpoint::implementation {
   peer self_;
   std::string public_key_;
   std::size_t chunk_bytes_ = 0;
-  std::shared_ptr<const encoded_batch> hello_;
+  std::vector<std::byte> record_;  ///< `self_` in its archive
   std::shared_ptr<zmq_context> context_;
   link_counters counters_;
 
@@ -182,9 +197,9 @@ class endpoint::implementation {
   // The endpoint's thread's.
   owned_descriptor epoll_;
   owned_descriptor wake_;
+  zmq_socket listener_watcher_;  ///< closed after what it watches
   listening local_;
   listening remote_;
-  zmq_socket listener_watcher_;
   connection_watch connections_;
   std::unordered_map<std::uint64_t, link_ptr> watched_;  ///< by token
   std::uint64_t next_token_ = 16;
@@ -192,7 +207,6 @@ class endpoint::implementation {
   std::vector<link_ptr> owing_;
   bool ack_timer_ = false;
   bool undrained_ = true;
-  std::vector<zmq_frame> frames_;
 
   std::jthread thread_;
 };

@@ -17,8 +17,8 @@ bool is_socket(const std::string& path) {
   return ::stat(path.c_str(), &found) == 0 && S_ISSOCK(found.st_mode);
 }
 
-/// A process that starts or ends may drop a connection half-way once or twice.
-constexpr int handshakes_to_fail = 3;
+/// A process that starts or ends, or a bad network, may break a connection half-way more than once.
+constexpr int handshakes_to_fail = 5;
 
 }  // namespace
 
@@ -43,16 +43,19 @@ void endpoint::implementation::open_link(const link_ptr& link) {
     return;
   }
   try {
+    zmq_socket watcher;
     zmq_socket socket(context_->handle(), ZMQ_DEALER);
     set_link_options(socket);
     socket.set(ZMQ_RCVHWM, 16);  // refusals only
+    // What was queued for a connection that broke goes with it; each new one begins by a hello.
+    socket.set(ZMQ_IMMEDIATE, 1);
     socket.set(ZMQ_MAXMSGSIZE, std::int64_t{4096});
     if (!local) {
       set_secure_options(socket, options_.cluster_key, public_key_, {});
       if (other.remote.front() == '[') socket.set(ZMQ_IPV6, 1);
     }
     link->address = local ? other.local : other.remote;
-    zmq_socket watcher = watch(context_->handle(), socket);
+    watcher = watch(context_->handle(), socket);
     if (const int error = socket.connect((local ? "ipc://" : "tcp://") + link->address);
         error != 0) {
       fail_link(link,
@@ -88,7 +91,7 @@ void endpoint::implementation::close_link(peer_link& link) {
   auto [socket, watcher] = link.take_sockets();
   remove_descriptor(socket.descriptor());
   remove_descriptor(watcher.descriptor());
-  zmq_socket_monitor(socket.handle(), nullptr, 0);
+  socket.close();
   watcher.close();
 }
 
@@ -143,7 +146,8 @@ void endpoint::implementation::handle_event(const link_ptr& link, const connecti
     case what::ready:
       link->was_up = true;
       link->failed_handshakes = 0;
-      link->came_up(hello_);
+      link->came_up(record_);
+      pump(link);
       break;
     case what::disconnected:
       link->went_down();
@@ -174,6 +178,7 @@ void endpoint::implementation::handle_event(const link_ptr& link, const connecti
 void endpoint::implementation::read_answers(const link_ptr& link) {
   batch_header answer;
   while (link->next_answer(answer)) {
+    pump(link);
     if (!answer.has(batch_flag::refusal)) continue;
     switch (answer.reason) {
       case refusal_reason::version:
@@ -211,7 +216,9 @@ void endpoint::implementation::ask_the_silent() {
   }
   bool waiting = false;
   for (const link_ptr& link : links) {
-    if (!link->ask_if_silent()) continue;
+    const bool silent = link->ask_if_silent();
+    pump(link);
+    if (!silent) continue;
     waiting = true;
     // A sender may have consumed the signal of an answer.
     if (link->is_open()) read_answers(link);

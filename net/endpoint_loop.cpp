@@ -2,6 +2,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <zmq.h>
 
 #include <algorithm>
 #include <array>
@@ -35,6 +36,17 @@ void endpoint::implementation::list(const link_ptr& link) {
     listed_.push_back(link);
   }
   wake();
+}
+
+/// Sends what is in the link's outbox; what is too much is left for the endpoint's thread.
+void endpoint::implementation::pump(const link_ptr& link) {
+  if (link->pump()) list(link);
+}
+
+void endpoint::implementation::control(const link_ptr& link, std::uint16_t flags,
+                                       std::uint32_t nack_generation) {
+  link->send_control(flags, nack_generation);
+  pump(link);
 }
 
 void endpoint::implementation::wake() {
@@ -121,7 +133,7 @@ void endpoint::implementation::flush_listed() {
     for (const link_ptr& link : links) {
       link->listed.store(false);
       if (!link->is_open() && !link->ended()) open_link(link);
-      link->pump();
+      pump(link);
     }
     if (!watching_.exchange(true)) watch_unacknowledged();
   }
@@ -189,9 +201,24 @@ void endpoint::implementation::close_everything() {
     close_link(*link);
   }
   wake_flushers();
-  listener_watcher_.close();
+  stop_listening();
   remote_.socket.close();
   local_.socket.close();
+  listener_watcher_.close();
+}
+
+/// libzmq gives a port free some time after its socket was closed; who ends here may want to listen
+/// there again.
+void endpoint::implementation::stop_listening() {
+  if (!remote_.socket) return;
+  remote_.socket.unbind(remote_.socket.text(ZMQ_LAST_ENDPOINT));
+  const auto deadline = clock::now() + std::chrono::seconds(1);
+  while (clock::now() < deadline && listener_watcher_.wait(100)) {
+    connection_event event;
+    while (next_event(listener_watcher_, event)) {
+      if (event.kind == connection_event::what::closed) return;
+    }
+  }
 }
 
 }  // namespace troupe::net

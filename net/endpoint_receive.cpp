@@ -22,6 +22,13 @@ constexpr std::uint64_t ack_anyway = 64;
 
 /// So many batches before other things get their turn.
 constexpr int batches_at_a_time = 64;
+/// Of the connection by which it came.
+int descriptor_of(const zmq_frame& frame) { return std::atoi(frame.property("__fd")); }
+std::string text_of(const zmq_frame& route) {
+  const auto bytes = route.bytes();
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 /// A `peer` in its archive is shorter.
 constexpr std::size_t max_record_bytes = 4096;
 
@@ -35,34 +42,33 @@ void endpoint::implementation::receive(listening& from) {
       from.more = false;
       return;
     }
-    frames_.clear();
-    bool more = route.more();
-    while (more && from.socket.receive(frames_.emplace_back())) more = frames_.back().more();
+    zmq_frame frame;
+    bool more = route.more() && from.socket.receive(frame);
+    const bool alone = more && !frame.more();
+    while (more && frame.more()) more = from.socket.receive(frame);
     undrained_ = true;
-    call_out("the reading of a batch", [&] { handle_batch(from, route, frames_); });
+    if (alone) call_out("the reading of a batch", [&] { handle_frame(from, route, frame); });
     flush_listed();
   }
 }
 
 bool endpoint::implementation::admitted(listening& from, const zmq_frame& frame) {
   if (!from.secure) return true;
-  connections_.heard(std::atoi(frame.property("__fd")));
+  connections_.heard(descriptor_of(frame));
   return context_->admitted(domain_.domain, frame.property("User-Id"));
 }
 
-void endpoint::implementation::handle_batch(listening& from, const zmq_frame& route,
-                                            std::vector<zmq_frame>& frames) {
-  if (frames.empty()) return;
-  if (!admitted(from, frames.front())) {
-    told_of_stranger(remote_of(std::atoi(frames.front().property("__fd"))),
-                     "its key is no longer one of this cluster");
+void endpoint::implementation::handle_frame(listening& from, const zmq_frame& route,
+                                            zmq_frame& frame) {
+  if (!admitted(from, frame)) {
+    told_of_stranger(remote_of(descriptor_of(frame)), "its key is no longer one of this cluster");
     return;
   }
-  const auto header = decode_header(frames.front().bytes());
+  if (!from.partial.empty() && completes(from, route, frame)) return;
+  const auto header = decode_header(frame.bytes());
   if (!header) {
-    told_of_stranger(
-        from.secure ? remote_of(std::atoi(frames.front().property("__fd"))) : std::string(),
-        "what it sent is not of troupe's protocol");
+    told_of_stranger(from.secure ? remote_of(descriptor_of(frame)) : std::string(),
+                     "what it sent is not of troupe's protocol");
     return;
   }
   if (header->has(batch_flag::refusal) || header->sender == self_.id) return;
@@ -78,7 +84,11 @@ void endpoint::implementation::handle_batch(listening& from, const zmq_frame& ro
     refuse(from, route, *header, refusal_reason::not_receiver);
     return;
   }
-  if (header->has(batch_flag::hello) && frames.size() == 2) meet(*header, frames[1].bytes());
+  const auto rest = frame.bytes().subspan(batch_header_bytes);
+  if (header->has(batch_flag::hello)) {
+    drop_partial(header->sender);  // its other connection is no more
+    meet(*header, rest);
+  }
   const link_ptr link = find_link(header->sender);
   if (!link) {
     bool forgotten = false;
@@ -90,12 +100,37 @@ void endpoint::implementation::handle_batch(listening& from, const zmq_frame& ro
     return;
   }
   link->heard(*header);
+  pump(link);
   if (!link->worked && link->up()) {
     link->worked = true;
     cancel(link->deadline);
   }
   if (flushers_.load() > 0 && link->queued_bytes() == 0) wake_flushers();
-  hand_over(link, *header, frames);
+  if (header->parts == 0) {
+    hand_over(*header, rest, {});
+  } else {
+    drop_partial(header->sender);
+    from.partial[text_of(route)] = {*header, std::move(frame), {}};
+  }
+}
+
+/// Whether the frame was a part of a batch that has begun to arrive.
+bool endpoint::implementation::completes(listening& from, const zmq_frame& route,
+                                         zmq_frame& frame) {
+  const auto found = from.partial.find(text_of(route));
+  if (found == from.partial.end()) return false;
+  found->second.parts.push_back(to_blob(std::move(frame)));
+  if (found->second.parts.size() < found->second.header.parts) return true;
+  partial_batch whole = std::move(found->second);
+  from.partial.erase(found);
+  hand_over(whole.header, whole.first.bytes().subspan(batch_header_bytes), std::move(whole.parts));
+  return true;
+}
+
+void endpoint::implementation::drop_partial(process_id sender) {
+  const auto is_its = [sender](const auto& entry) { return entry.second.header.sender == sender; };
+  std::erase_if(local_.partial, is_its);
+  std::erase_if(remote_.partial, is_its);
 }
 
 void endpoint::implementation::refuse(listening& from, const zmq_frame& route,
@@ -105,9 +140,7 @@ void endpoint::implementation::refuse(listening& from, const zmq_frame& route,
                             .reason = reason,
                             .sender = self_.id,
                             .receiver = header.sender};
-  if (from.socket.send(zmq_frame(route.bytes()), true)) {
-    from.socket.send(zmq_frame(encode_header(answer)), false);
-  }
+  if (from.socket.send(zmq_frame(route.bytes()), true)) from.socket.send(answer);
 }
 
 void endpoint::implementation::answer_who(listening& from, const zmq_frame& route,
@@ -116,7 +149,7 @@ void endpoint::implementation::answer_who(listening& from, const zmq_frame& rout
                             .flags = batch_flag::hello,
                             .sender = self_.id,
                             .receiver = header.sender};
-  if (from.socket.send(zmq_frame(route.bytes()), true)) from.socket.send(answer, hello_);
+  if (from.socket.send(zmq_frame(route.bytes()), true)) from.socket.send(answer, record_);
 }
 
 /// A peer that links here is known from then on, and one that could not be reached is tried again.
@@ -135,22 +168,21 @@ void endpoint::implementation::meet(const batch_header& header, std::span<const 
   told_of_stranger({}, "it introduced itself by what can not be read");
 }
 
-void endpoint::implementation::hand_over(const link_ptr& link, const batch_header& header,
-                                         std::vector<zmq_frame>& frames) {
+void endpoint::implementation::hand_over(const batch_header& header,
+                                         std::span<const std::byte> small,
+                                         std::vector<blob> parts) {
+  const link_ptr link = find_link(header.sender);
+  if (!link) return;
   std::optional<std::vector<message>> messages;
   if (header.count > 0) {
-    std::vector<blob> parts;
-    for (std::size_t i = 2; i < frames.size(); ++i) parts.push_back(to_blob(std::move(frames[i])));
-    if (frames.size() >= 2) {
-      messages = decode_messages(header.count, frames[1].bytes(), std::move(parts));
-    }
+    messages = decode_messages(header.count, small, std::move(parts));
     if (!messages) {
       fail_link(link, "it sent a batch that can not be read; it may be a bug, or another program");
       return;
     }
   }
   const auto decision = link->received(header);
-  if (decision.ask_again) link->send_control(batch_flag::nack, header.generation);
+  if (decision.ask_again) control(link, batch_flag::nack, header.generation);
   if (decision.duplicate) counters_.duplicates_dropped.fetch_add(header.count);
   if (decision.accept) {
     counters_.duplicates_dropped.fetch_add(decision.skip);
@@ -170,7 +202,7 @@ void endpoint::implementation::hand_over(const link_ptr& link, const batch_heade
     if (!link->is_open() && !link->ended()) {
       if (!link->listed.exchange(true)) listed_here_.push_back(link);  // its hello will say it
     } else {
-      link->send_control(0);
+      control(link, 0);
     }
   }
 }
@@ -179,7 +211,7 @@ void endpoint::implementation::owe(const link_ptr& link, std::size_t bytes) {
   link->owed_bytes += bytes;
   if (link->owed() >= ack_messages * ack_anyway || link->owed_bytes >= ack_bytes * ack_anyway) {
     link->owed_bytes = 0;
-    link->send_control(0);
+    control(link, 0);
   }
   if (!std::exchange(link->in_ack_list, true)) owing_.push_back(link);
 }
@@ -203,7 +235,7 @@ void endpoint::implementation::acknowledge(bool all) {
     if (!link->is_open()) {
       if (!link->listed.exchange(true)) listed_here_.push_back(link);
     } else {
-      link->send_control(0);
+      control(link, 0);
     }
   }
   owing_ = std::move(later);

@@ -55,21 +55,15 @@ std::optional<peer> read_answer(const std::string& address, zmq_socket& socket) 
   zmq_frame frame;
   if (!socket.receive(frame)) return std::nullopt;
   const auto header = decode_header(frame.bytes());
-  zmq_frame record;
-  const bool has_record = frame.more() && socket.receive(record);
-  for (bool more = has_record && record.more(); more;) {
-    zmq_frame ignored;
-    more = socket.receive(ignored) && ignored.more();
-  }
   if (!header) fail(address, "what listens there has the cluster key and is not troupe");
   if (header->version != protocol_version) {
     fail(address, "it speaks protocol version " + std::to_string(header->version) +
                       ", this process " + std::to_string(protocol_version) +
                       ": use the same version of troupe in the whole cluster");
   }
-  if (!header->has(batch_flag::hello) || !has_record) return std::nullopt;
+  if (!header->has(batch_flag::hello)) return std::nullopt;
   try {
-    peer found = detail::decode<peer>(record.bytes());
+    peer found = detail::decode<peer>(frame.bytes().subspan(batch_header_bytes));
     if (found.id == header->sender) return found;
   } catch (const detail::archive_error&) {
     // Said below.
@@ -89,18 +83,19 @@ peer endpoint::implementation::resolve(const std::string& address,
   const auto numeric = look_up(*parts, why);
   if (!numeric) fail(address, "the host can not be found: " + why);
 
+  zmq_socket watcher;
   zmq_socket socket(context_->handle(), ZMQ_DEALER);
   set_link_options(socket);
   socket.set(ZMQ_MAXMSGSIZE, std::int64_t{64} << 10);
   set_secure_options(socket, options_.cluster_key, public_key_, {});
   if (numeric->is_ipv6()) socket.set(ZMQ_IPV6, 1);
-  zmq_socket watcher = watch(context_->handle(), socket);
+  watcher = watch(context_->handle(), socket);
   if (const int error = socket.connect("tcp://" + numeric->text()); error != 0) {
     fail(address, zmq_strerror(error));
   }
   const batch_header question{
       .version = protocol_version, .flags = batch_flag::who, .sender = self_.id};
-  socket.send(zmq_frame(encode_header(question)), false);
+  socket.send(question);
 
   int failures = 0;
   std::optional<peer> found;
@@ -124,11 +119,10 @@ peer endpoint::implementation::resolve(const std::string& address,
       // It may just be starting or ending: a second try tells.
       if (event.kind == what::failed && ++failures > 1) explain_failed_handshake(address, *numeric);
       if (event.kind == what::ready && failures > 0) {
-        socket.send(zmq_frame(encode_header(question)), false);  // the first went with the first
+        socket.send(question);  // the first went with the first
       }
     }
   }
-  zmq_socket_monitor(socket.handle(), nullptr, 0);
   learn(*found);
   return *found;
 }

@@ -6,6 +6,10 @@
 #include "net/messages.hpp"
 
 namespace troupe::net {
+namespace {
+/// So often a thread sends what others appended meanwhile before it leaves the rest.
+constexpr int pump_rounds = 4;
+}  // namespace
 
 peer_link::peer_link(process_id self, peer other, std::size_t chunk_bytes, link_counters& counters)
     : self_(self),
@@ -34,18 +38,21 @@ peer peer_link::where() const {
   return where_;
 }
 
-void peer_link::pump() {
+bool peer_link::pump() {
   // The order matters: who appends stores `pending_` and then tries the lock, who holds the lock
   // lets go of it and then loads `pending_`. One of the two sees the other.
-  while (pending_.load() && up_.load()) {
+  for (int round = 0; pending_.load() && up_.load(); ++round) {
+    // Others may append as fast as this thread sends: it has other things to do.
+    if (round == pump_rounds) return true;
     if (!socket_mutex_.try_lock()) {
       std::atomic_thread_fence(std::memory_order_seq_cst);
-      return;
+      return false;
     }
     flush_locked();
     socket_mutex_.unlock();
     std::atomic_thread_fence(std::memory_order_seq_cst);
   }
+  return false;
 }
 
 batch_header peer_link::header(std::uint16_t flags) noexcept {
@@ -72,32 +79,29 @@ void peer_link::flush_locked() {
   if (taken_.empty()) return;
   const auto now = clock::now();
   for (encoded_batch& b : taken_) {
-    auto batch = std::make_shared<const encoded_batch>(std::move(b));
     batch_header h = header(0);
-    h.count = batch->count;
-    h.first = sending_.add(batch, now);
-    h.base = sending_.base();
+    h.count = b.count;
+    h.parts = static_cast<std::uint32_t>(b.frames.size());
+    b.set_header(h);
+    auto batch = std::make_shared<const encoded_batch>(std::move(b));
+    sending_.add(batch, now);
     counters_.messages_sent.fetch_add(batch->count, std::memory_order_relaxed);
-    send_locked(h, batch);
+    counters_.batches_sent.fetch_add(1, std::memory_order_relaxed);
+    // A socket without a connection does not take it. Then it stays unacknowledged, and the
+    // endpoint's thread will be told of the lost connection.
+    if (up_.load() && !socket_.send(batch)) up_.store(false);
   }
   taken_.clear();
-}
-
-void peer_link::send_locked(const batch_header& header,
-                            const std::shared_ptr<const encoded_batch>& batch) {
-  counters_.batches_sent.fetch_add(1, std::memory_order_relaxed);
-  // A socket without a connection does not take it. It stays unacknowledged, and the endpoint's
-  // thread is told of the lost connection by the watcher.
-  if (up_.load() && !socket_.send(header, batch)) up_.store(false);
 }
 
 void peer_link::send_again_locked() {
   for (const send_state::sent& s : sending_.unacknowledged()) {
     batch_header h = header(0);
     h.count = s.batch->count;
+    h.parts = static_cast<std::uint32_t>(s.batch->frames.size());
     h.first = s.first;
     counters_.resent.fetch_add(s.batch->count, std::memory_order_relaxed);
-    send_locked(h, s.batch);
+    if (up_.load() && !socket_.send_again(h, *s.batch)) up_.store(false);
   }
 }
 
@@ -113,18 +117,15 @@ std::pair<zmq_socket, zmq_socket> peer_link::take_sockets() {
   return {std::exchange(socket_, {}), std::exchange(watcher_, {})};
 }
 
-void peer_link::came_up(const std::shared_ptr<const encoded_batch>& hello) {
-  {
-    const std::lock_guard guard(socket_mutex_);
-    sending_.link_up(clock::now());
-    up_.store(true);
-    batch_header h = header(batch_flag::hello);
-    h.first = h.base;
-    send_locked(h, hello);
-    send_again_locked();
-    flush_locked();
-  }
-  pump();
+void peer_link::came_up(std::span<const std::byte> record) {
+  const std::lock_guard guard(socket_mutex_);
+  sending_.link_up(clock::now());
+  socket_.catch_up();
+  batch_header h = header(batch_flag::hello);
+  h.first = h.base;
+  up_.store(socket_.send(h, record));
+  send_again_locked();
+  flush_locked();
 }
 
 void peer_link::went_down() {
@@ -155,16 +156,13 @@ bool peer_link::ended() const {
 }
 
 void peer_link::heard(const batch_header& header) {
-  {
-    const std::lock_guard guard(socket_mutex_);
-    const auto now = clock::now();
-    release(sending_.acknowledged(header.ack, now));
-    if (header.has(batch_flag::nack) && up_.load() &&
-        sending_.asked_again(header.nack_generation, now)) {
-      send_again_locked();
-    }
+  const std::lock_guard guard(socket_mutex_);
+  const auto now = clock::now();
+  release(sending_.acknowledged(header.ack, now));
+  if (header.has(batch_flag::nack) && up_.load() &&
+      sending_.asked_again(header.nack_generation, now)) {
+    send_again_locked();
   }
-  pump();
 }
 
 receive_state::decision peer_link::received(const batch_header& header) {
@@ -174,43 +172,35 @@ receive_state::decision peer_link::received(const batch_header& header) {
 }
 
 void peer_link::send_control(std::uint16_t flags, std::uint32_t nack_generation) {
-  {
-    const std::lock_guard guard(socket_mutex_);
-    if (!up_.load()) return;  // the next hello says it
-    batch_header h = header(flags);
-    h.nack_generation = nack_generation;
-    if (!socket_.send(zmq_frame(encode_header(h)), false)) up_.store(false);
-  }
-  pump();
+  const std::lock_guard guard(socket_mutex_);
+  send_control_locked(flags, nack_generation);
+}
+
+void peer_link::send_control_locked(std::uint16_t flags, std::uint32_t nack_generation) {
+  if (!up_.load()) return;  // the next hello says it
+  batch_header h = header(flags);
+  h.nack_generation = nack_generation;
+  if (!socket_.send(h)) up_.store(false);
 }
 
 bool peer_link::ask_if_silent() {
-  bool ask = false;
-  bool waiting = false;
-  {
-    const std::lock_guard guard(socket_mutex_);
-    waiting = !sending_.unacknowledged().empty();
-    ask = up_.load() && sending_.probe_due(clock::now());
-  }
-  if (ask) send_control(batch_flag::probe);
-  return waiting;
+  const std::lock_guard guard(socket_mutex_);
+  if (up_.load() && sending_.probe_due(clock::now())) send_control_locked(batch_flag::probe, 0);
+  return !sending_.unacknowledged().empty();
 }
 
 bool peer_link::next_answer(batch_header& out) {
-  bool found = false;
-  {
-    const std::lock_guard guard(socket_mutex_);
-    zmq_frame frame;
-    while (!found && socket_ && socket_.receive(frame)) {
-      const auto header = decode_header(frame.bytes());
-      if (header) out = *header;
-      found = header.has_value();
-      while (frame.more() && socket_.receive(frame)) {
-      }
+  const std::lock_guard guard(socket_mutex_);
+  zmq_frame frame;
+  while (socket_ && socket_.receive(frame)) {
+    const auto header = decode_header(frame.bytes());
+    while (frame.more() && socket_.receive(frame)) {
     }
+    if (!header) continue;
+    out = *header;
+    return true;
   }
-  pump();
-  return found;
+  return false;
 }
 
 }  // namespace troupe::net

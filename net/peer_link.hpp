@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/batch.hpp"
@@ -44,7 +46,9 @@ class peer_link {
   enum class outcome : std::uint8_t { gone, queued, batch_full };
   outcome enqueue(message&& what);
   /// Sends what is in the outbox, or leaves it to who is sending. Nothing while the link is down.
-  void pump();
+  /// True: there is more, and somebody must call it again. To be called after each function below
+  /// that says so: who appended while it held the lock relies on it.
+  [[nodiscard]] bool pump();
   bool up() const noexcept { return up_.load(std::memory_order_acquire); }
   /// Bytes in the outbox and unacknowledged.
   std::size_t queued_bytes() const noexcept { return queued_.load(); }
@@ -62,25 +66,27 @@ class peer_link {
   zmq_socket& watcher() noexcept { return watcher_; }
   int descriptor() const { return socket_.descriptor(); }
 
-  /// Says hello on a new connection, sends again what was not acknowledged, and goes on.
-  void came_up(const std::shared_ptr<const encoded_batch>& hello);
+  /// Says hello on a new connection, sends again what was not acknowledged, and goes on. Then pump.
+  void came_up(std::span<const std::byte> record);
   void went_down();
   /// Drops everything and accepts nothing more, until `revive`.
   void end();
   void revive(const peer& other);
   bool ended() const;
 
-  /// The other side's word on what has arrived there.
+  /// The other side's word on what has arrived there. Then pump.
   void heard(const batch_header& header);
   /// Decides about a batch of theirs.
   receive_state::decision received(const batch_header& header);
   /// Messages that have arrived here and are not acknowledged.
   std::uint64_t owed() const noexcept { return received_.load() - acknowledged_.load(); }
-  /// Sends a header alone: an acknowledgement, with these flags.
+  /// Sends a header alone: an acknowledgement, with these flags. Then pump. By any thread.
   void send_control(std::uint16_t flags, std::uint32_t nack_generation = 0);
   /// Asks a silent receiver, if it has been silent too long. False when nothing is unacknowledged.
+  /// Then pump.
   bool ask_if_silent();
   /// What the other side's listener answered on our own connection; false when there is no more.
+  /// Then pump.
   bool next_answer(batch_header& out);
 
   // What the endpoint's thread remembers of the link.
@@ -96,8 +102,8 @@ class peer_link {
  private:
   batch_header header(std::uint16_t flags) noexcept;
   void flush_locked();
-  void send_locked(const batch_header& header, const std::shared_ptr<const encoded_batch>& batch);
   void send_again_locked();
+  void send_control_locked(std::uint16_t flags, std::uint32_t nack_generation);
   void release(std::size_t bytes) noexcept { queued_.fetch_sub(bytes); }
 
   const process_id self_;
@@ -112,13 +118,13 @@ class peer_link {
   std::atomic<bool> pending_{false};  ///< something is in the outbox
   std::atomic<std::size_t> queued_{0};
 
+  zmq_socket watcher_;  ///< the endpoint's thread's; closed after the socket
   std::mutex socket_mutex_;
   zmq_socket socket_;
   send_state sending_;
   std::vector<encoded_batch> taken_;
   std::atomic<bool> up_{false};
 
-  zmq_socket watcher_;
   receive_state receiving_;
   std::atomic<std::uint64_t> received_{1};      ///< the next number that is expected
   std::atomic<std::uint64_t> acknowledged_{1};  ///< the last that was said to be

@@ -2,6 +2,8 @@
 
 #include <zmq.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -25,6 +27,12 @@ void release_keeper(void* /*bytes*/, void* hint) {
 /// Below this, copying costs less than sharing.
 constexpr std::size_t copied_bytes = 1024;
 
+bool send_parts(zmq_socket& socket, const encoded_batch& batch) noexcept {
+  return std::all_of(batch.frames.begin(), batch.frames.end(), [&](const blob& part) {
+    return socket.send(zmq_frame(part.bytes(), part.keeper()));
+  });
+}
+
 }  // namespace
 
 zmq_frame::zmq_frame() noexcept { zmq_msg_init(message_of(*this)); }
@@ -32,6 +40,13 @@ zmq_frame::zmq_frame() noexcept { zmq_msg_init(message_of(*this)); }
 zmq_frame::zmq_frame(std::span<const std::byte> copied) {
   if (zmq_msg_init_size(message_of(*this), copied.size()) != 0) throw std::bad_alloc();
   if (!copied.empty()) std::memcpy(zmq_msg_data(message_of(*this)), copied.data(), copied.size());
+}
+
+zmq_frame::zmq_frame(std::span<const std::byte> first, std::span<const std::byte> second) {
+  const std::size_t size = first.size() + second.size();
+  if (zmq_msg_init_size(message_of(*this), size) != 0) throw std::bad_alloc();
+  auto* const to = static_cast<std::byte*>(zmq_msg_data(message_of(*this)));
+  std::copy(second.begin(), second.end(), std::copy(first.begin(), first.end(), to));
 }
 
 zmq_frame::zmq_frame(std::span<const std::byte> bytes, std::shared_ptr<const void> keeper) {
@@ -81,7 +96,9 @@ zmq_socket::zmq_socket(void* context, int type) : handle_(::zmq_socket(context, 
 }
 
 void zmq_socket::close() noexcept {
-  if (handle_ != nullptr) zmq_close(std::exchange(handle_, nullptr));
+  if (handle_ == nullptr) return;
+  zmq_socket_monitor(handle_, nullptr, 0);
+  zmq_close(std::exchange(handle_, nullptr));
 }
 
 void zmq_socket::set(int option, int value) {
@@ -118,6 +135,10 @@ int zmq_socket::bind(const std::string& address) noexcept {
   return zmq_bind(handle_, address.c_str()) == 0 ? 0 : errno;
 }
 
+void zmq_socket::unbind(const std::string& address) noexcept {
+  zmq_unbind(handle_, address.c_str());
+}
+
 int zmq_socket::connect(const std::string& address) noexcept {
   return zmq_connect(handle_, address.c_str()) == 0 ? 0 : errno;
 }
@@ -143,31 +164,38 @@ bool zmq_socket::send(zmq_frame&& frame, bool more) noexcept {
   return rc >= 0;
 }
 
-bool zmq_socket::send(const batch_header& header,
-                      const std::shared_ptr<const encoded_batch>& batch) noexcept {
-  if (!send(zmq_frame(encode_header(header)), true)) return false;
-  const std::span<const std::byte> small = batch->small;
-  // Once the first frame is accepted the others are: they follow it to the same connection.
-  bool sent = send(small.size() <= copied_bytes ? zmq_frame(small) : zmq_frame(small, batch),
-                   !batch->frames.empty());
-  for (std::size_t i = 0; i < batch->frames.size(); ++i) {
-    sent = send(zmq_frame(batch->frames[i].bytes(), batch->frames[i].keeper()),
-                i + 1 < batch->frames.size()) &&
-           sent;
-  }
-  return sent;
+bool zmq_socket::send(const batch_header& header, std::span<const std::byte> rest) noexcept {
+  return send(zmq_frame(encode_header(header), rest));
+}
+
+bool zmq_socket::send(const std::shared_ptr<const encoded_batch>& batch) noexcept {
+  const std::span<const std::byte> first = batch->first_frame;
+  return send(first.size() <= copied_bytes ? zmq_frame(first) : zmq_frame(first, batch)) &&
+         send_parts(*this, *batch);
+}
+
+bool zmq_socket::send_again(const batch_header& header, const encoded_batch& batch) noexcept {
+  return send(header, batch.small()) && send_parts(*this, batch);
+}
+
+void zmq_socket::catch_up() noexcept {
+  int ignored = 0;
+  std::size_t size = sizeof ignored;
+  zmq_getsockopt(handle_, ZMQ_EVENTS, &ignored, &size);
 }
 
 zmq_socket watch(void* context, zmq_socket& watched) {
   zmq_socket watcher(context, ZMQ_PAIR);
-  char name[64];
-  std::snprintf(name, sizeof name, "inproc://troupe-monitor-%p", watched.handle());
-  constexpr int wanted = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED |
-                         ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
-                         ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+  static std::atomic<std::uint64_t> watched_before{0};
+  const std::string name = "inproc://troupe-monitor-" + std::to_string(++watched_before);
+  constexpr int wanted = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED |
+                         ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+                         ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                         ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
   watcher.set(ZMQ_LINGER, 0);
   watcher.set(ZMQ_RCVHWM, 0);
-  if (zmq_socket_monitor(watched.handle(), name, wanted) != 0 || watcher.connect(name) != 0) {
+  if (zmq_socket_monitor(watched.handle(), name.c_str(), wanted) != 0 ||
+      watcher.connect(name) != 0) {
     throw connection_error(std::string("a socket can not be watched: ") + zmq_strerror(errno) +
                            "; raise the limit of open files (ulimit -n)");
   }
@@ -194,6 +222,9 @@ bool next_event(zmq_socket& watcher, connection_event& out) {
       break;
     case ZMQ_EVENT_CONNECT_RETRIED:
       out.kind = what::retried;
+      break;
+    case ZMQ_EVENT_CLOSED:
+      out.kind = what::closed;
       break;
     case ZMQ_EVENT_DISCONNECTED:
       out.kind = what::disconnected;

@@ -18,6 +18,8 @@ class zmq_frame {
  public:
   zmq_frame() noexcept;
   explicit zmq_frame(std::span<const std::byte> copied);
+  /// Copies of both, one after the other.
+  zmq_frame(std::span<const std::byte> first, std::span<const std::byte> second);
   /// Refers to the bytes; `keeper` lives until libzmq is done with them, and ends on its thread.
   zmq_frame(std::span<const std::byte> bytes, std::shared_ptr<const void> keeper);
   zmq_frame(zmq_frame&& other) noexcept;
@@ -64,15 +66,23 @@ class zmq_socket {
 
   /// 0 or the error's number.
   int bind(const std::string& address) noexcept;
+  void unbind(const std::string& address) noexcept;
   int connect(const std::string& address) noexcept;
   /// False when there is nothing (more).
   bool receive(zmq_frame& to) noexcept;
   /// Waits so long for something to receive.
   bool wait(long milliseconds) noexcept;
-  /// False when it can not be sent; then nothing of the message is.
-  bool send(zmq_frame&& frame, bool more) noexcept;
-  /// A batch under this header.
-  bool send(const batch_header& header, const std::shared_ptr<const encoded_batch>& batch) noexcept;
+  /// False when it can not be sent.
+  bool send(zmq_frame&& frame, bool more = false) noexcept;
+  /// A header and what follows in its frame.
+  bool send(const batch_header& header, std::span<const std::byte> rest = {}) noexcept;
+  /// A batch with its header, each frame as a message of its own: libzmq 4.3.4 aborts the process
+  /// when a socket is closed and its connection breaks while a message of several is half sent.
+  bool send(const std::shared_ptr<const encoded_batch>& batch) noexcept;
+  /// The same once more under another header; copies the small messages.
+  bool send_again(const batch_header& header, const encoded_batch& batch) noexcept;
+  /// Takes note of connections that came and went. Sending alone does so only now and then.
+  void catch_up() noexcept;
 
  private:
   void* handle_ = nullptr;
@@ -87,6 +97,7 @@ struct connection_event {
     refused_key,     ///< the other side does not accept the key
     failed,          ///< shaking hands failed in another way; it may try again
     not_understood,  ///< what came is no handshake of this kind; it does not try again
+    closed,          ///< no longer listening, or an attempt has ended
     disconnected,    ///< `value` is the descriptor
     other,
   };
@@ -94,7 +105,8 @@ struct connection_event {
   int value = 0;
 };
 
-/// Has the events of a socket told to the socket that is returned.
+/// Has the events of a socket told to the socket that is returned. That must be closed after the
+/// watched one: libzmq's thread waits for a reader with every event.
 zmq_socket watch(void* context, zmq_socket& watched);
 /// False when there is none (more).
 bool next_event(zmq_socket& watcher, connection_event& out);

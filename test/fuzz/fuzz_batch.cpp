@@ -1,4 +1,4 @@
-// Reads any bytes as a batch. Input: the header's 64 bytes, one byte for the number of big frames
+// Reads any bytes as a batch. Input: the header, one byte for the number of big frames
 // and two bytes for the size of each, the frames, and the rest as the frame of small messages.
 #include <algorithm>
 #include <cstddef>
@@ -38,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::size_t received = rest.size();
   for (const blob& b : frames) received += b.size();
   auto messages = decode_messages(count, rest, std::move(frames));
-  if (!messages) return 0;
+  if (!messages || messages->empty()) return 0;
 
   // What was read is no more than what came, and is written as it was read.
   std::size_t found = 0;
@@ -49,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (found > received) std::abort();
   const encoded_batch again = builder.take();
-  if (again.small.size() != rest.size() || again.count != count) std::abort();
-  if (!decode_messages(count, again.small, again.frames)) std::abort();
+  if (again.small().size() != rest.size() || again.count != count) std::abort();
+  if (!decode_messages(count, again.small(), again.frames)) std::abort();
   return 0;
 }

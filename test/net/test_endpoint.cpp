@@ -170,10 +170,16 @@ TEST_CASE("a link by TCP that breaks again and again loses and doubles nothing")
   a.endpoint.learn(there);
   b.endpoint.learn(here);
 
+  // A link that has never worked is given up after some failures.
+  REQUIRE(a.endpoint.send(b.id(), numbered(0)));
+  REQUIRE(b.endpoint.send(a.id(), numbered(0)));
+  REQUIRE(a.endpoint.flush(60s));
+  REQUIRE(b.endpoint.flush(60s));
+
   constexpr std::uint64_t total = 30'000;
-  for (std::uint64_t i = 0; i < total; ++i) {
-    REQUIRE(a.endpoint.send(b.id(), numbered(i, 500)));
-    REQUIRE(b.endpoint.send(a.id(), numbered(i, 100)));
+  for (std::uint64_t i = 1; i < total; ++i) {
+    if (!a.endpoint.send(b.id(), numbered(i, 500))) FAIL(a.heard.wait_unreachable(b.id()));
+    if (!b.endpoint.send(a.id(), numbered(i, 100))) FAIL(b.heard.wait_unreachable(a.id()));
     if (i % 6000 == 3000) {
       REQUIRE(b.heard.wait(a.id(), i / 2));
       to_b.cut();
@@ -200,6 +206,7 @@ TEST_CASE("a link that is down for a while goes on with what was sent meanwhile"
   a.endpoint.learn(there);
   REQUIRE(a.endpoint.send(b.id(), numbered(0)));
   REQUIRE(b.heard.wait(a.id(), 1));
+  REQUIRE(a.endpoint.flush(60s));
 
   proxy.set_open(false);
   proxy.cut();
@@ -336,6 +343,15 @@ TEST_CASE("an endpoint that can not listen says why") {
   CHECK_THAT(why({.max_message_bytes = 1000}), contains("max_message_bytes"));
   REQUIRE(::chmod(session.path().c_str(), 0755) == 0);
   CHECK_THAT(why({}), contains("open to other users"));
+}
+
+TEST_CASE("the port of an endpoint that has ended is free") {
+  const temp_folder session;
+  endpoint_options options = by_tcp(make_cluster_key());
+  for (int i = 0; i < 10; ++i) {
+    const test_process a(session, options);
+    options.listen_address = a.endpoint.self().remote;
+  }
 }
 
 TEST_CASE("a sender that ends right after a flush has delivered everything") {

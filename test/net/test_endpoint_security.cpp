@@ -4,6 +4,8 @@
 
 #include <zmq.h>
 
+#include <troupe/archive.hpp>
+
 #include "net/batch.hpp"
 #include "net/connection_watch.hpp"
 #include "net/endpoint.hpp"
@@ -79,11 +81,11 @@ batch_header from_stranger(process_id to) {
 void send_message(raw_client& client, process_id to) {
   batch_builder builder(1 << 20);
   builder.add(numbered(0));
-  const encoded_batch batch = builder.take();
+  encoded_batch batch = builder.take();
   batch_header header = from_stranger(to);
   header.count = 1;
-  client.send(encode_header(header), true);
-  client.send(batch.small);
+  batch.set_header(header);
+  client.send(batch.first_frame);
 }
 
 bool strangers(test_process& p, std::uint64_t count) {
@@ -123,6 +125,23 @@ TEST_CASE("who knows the public key alone is refused") {
   send_message(client, a.id());
   CHECK(strangers(a, 1));
   check_unharmed(a, b);
+}
+
+TEST_CASE("members that come and go are no strangers") {
+  const temp_folder session;
+  const std::string key = make_cluster_key();
+  test_process a(session, by_tcp(key));
+  for (int i = 0; i < 5; ++i) {
+    test_process b(session, by_tcp(key));
+    b.endpoint.resolve(a.endpoint.self().remote, 60s);
+    b.endpoint.learn(seen_from_elsewhere(a.endpoint.self()));
+    REQUIRE(b.endpoint.send(a.id(), numbered(0)));
+    REQUIRE(a.heard.wait(b.id(), 1));
+  }
+  raw_client client;
+  client.connect("tcp://" + a.endpoint.self().remote);
+  REQUIRE(strangers(a, 1));
+  CHECK(a.endpoint.stats().strangers_refused == 1);
 }
 
 TEST_CASE("clients of ZeroMQ without a key or with a password are refused") {
@@ -262,36 +281,43 @@ TEST_CASE("members that send nonsense are not heard, and others are") {
   raw_client client;
   client.connect("ipc://" + a.endpoint.self().local);
   std::mt19937 random(5);
-  const auto hello = [&] {
-    encoded_batch batch;
-    batch_header header = from_stranger(a.id());
-    header.flags = batch_flag::hello;
-    return header;
-  };
-  for (int i = 0; i < 2000; ++i) {
+  const auto random_bytes = [&] {
     std::vector<std::byte> bytes(random() % 200);
     for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+    return bytes;
+  };
+  const auto send = [&](const batch_header& header, const std::vector<std::byte>& rest) {
+    const auto begin = encode_header(header);
+    std::vector<std::byte> frame(begin.begin(), begin.end());
+    frame.insert(frame.end(), rest.begin(), rest.end());
+    client.send(frame);
+  };
+  batch_header hello = from_stranger(a.id());
+  hello.flags = batch_flag::hello;
+  if (GENERATE(false, true)) {  // known, and talking nonsense all the same
+    send(hello, troupe::detail::encode(peer{666, a.endpoint.self().host, session / "none", ""})
+                    .inline_bytes);
+  }
+  for (int i = 0; i < 2000; ++i) {
     batch_header header = from_stranger(a.id());
     header.flags = static_cast<std::uint16_t>(random() % 16);
     header.count = random() % 4;
+    header.parts = random() % 3;
     header.first = random() % 3;
     header.ack = random();
     switch (random() % 4) {
       case 0:
-        client.send(bytes);
+        client.send(random_bytes());
         break;
       case 1:
-        client.send(encode_header(hello()), true);
-        client.send(bytes);
+        send(hello, random_bytes());
         break;
       case 2:
-        client.send(encode_header(header), true);
-        client.send(bytes);
+        send(header, random_bytes());
         break;
       default:
         client.send(encode_header(header), true);
-        client.send(bytes, true);
-        client.send(bytes);
+        client.send(random_bytes());
     }
   }
   b.endpoint.learn(a.endpoint.self());
