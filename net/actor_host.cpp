@@ -17,7 +17,7 @@ namespace troupe::net {
 namespace {
 
 actors::actor_engine& engine_of(process& here) {
-  return static_cast<actors::actor_engine&>(*here.runtime.actors);
+  return static_cast<actors::actor_engine&>(*here.runtime().actors);
 }
 
 /// Tells the owner when the constructor has run.

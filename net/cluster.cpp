@@ -1,6 +1,8 @@
 #include "net/cluster.hpp"
 
 #include <cstdio>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include <troupe/detail/stored_options.hpp>
@@ -32,7 +34,7 @@ endpoint_options options_for(const cluster_address& at) {
 }  // namespace
 
 cluster::cluster(core::runtime& runtime, const cluster_address& at, register_process introduction)
-    : here_(runtime) {
+    : here_(&runtime) {
   here_.is_worker = introduction.role == process_role::worker;
   objects_ = std::make_unique<object_sharing>(here_);
   desk_ = std::make_unique<lease_desk>(here_);
@@ -81,7 +83,10 @@ cluster::cluster(core::runtime& runtime, const cluster_address& at, register_pro
 
 cluster::~cluster() {
   if (core::find_sharing() == this) core::set_sharing(nullptr);
+  const std::string socket = net_->self().local;
   net_.reset();
+  std::error_code none;
+  std::filesystem::remove(socket, none);
 }
 
 void cluster::serve() {
@@ -272,6 +277,8 @@ void cluster::handle(process_id from, message&& what) {
       static_cast<detail::value_object<void>&>(*asked->answered).set();
       break;
     }
+    case kind::ping:
+      break;  // that it came is what the node wants to know
     default:
       log::warn("a message of kind ", what.kind, " from process ", from, " is for a node");
   }
@@ -375,7 +382,7 @@ detail::actor_core_ptr cluster::handle_of(const name_reply& known, const detail:
 
 detail::actor_core_ptr cluster::find_actor(std::string_view name, std::string_view in_namespace,
                                            const detail::class_info& info) {
-  const std::string in = in_namespace.empty() ? here_.runtime.settings.job_namespace
+  const std::string in = in_namespace.empty() ? here_.runtime().settings.job_namespace
                                               : std::string(in_namespace);
   const std::uint64_t request = next_request();
   const name_reply found =
@@ -396,7 +403,7 @@ actor_plan cluster::plan_of(const detail::class_info& info, detail::actor_call& 
   plan.class_name = std::string(info.name);
   plan.constructor = creation.remote_key();
   plan.options.name = given.name;
-  plan.options.in_namespace = given.in_namespace.empty() ? here_.runtime.settings.job_namespace
+  plan.options.in_namespace = given.in_namespace.empty() ? here_.runtime().settings.job_namespace
                                                          : std::string(given.in_namespace);
   plan.options.detached = given.lifetime == lifetime::detached;
   plan.options.max_restarts = given.max_restarts;

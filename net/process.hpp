@@ -12,9 +12,10 @@ namespace troupe::net {
 
 /// Set once, before the parts begin to work. Its members are thread-safe.
 struct process {
-  explicit process(core::runtime& of) : runtime(of) {}
+  /// `of`: null in a node's daemon, which runs no code of users.
+  explicit process(core::runtime* of) : runtime_(of) {}
+  core::runtime& runtime() const noexcept { return *runtime_; }
 
-  core::runtime& runtime;
   endpoint* net = nullptr;
   job_id job = 0;
   peer node;
@@ -28,6 +29,9 @@ struct process {
   bool send(process_id to, T what) const {
     return net->send(to, pack(std::move(what)));
   }
+
+ private:
+  core::runtime* runtime_;
 };
 
 }  // namespace troupe::net

@@ -96,11 +96,11 @@ void remote_actor::submit(actor_call& call, detail::options_ptr options) {
                                 "another process");
   }
   if (pending_.fetch_add(1) == 0) add_reference();
-  if (pending_.load() > here_.runtime.settings.max_pending) {
+  if (pending_.load() > here_.runtime().settings.max_pending) {
     call_ended();
     throw pending_calls_limit_error("call '" + std::string(call.info().name) + "' of actor " +
                                     full_name() + " is one too many: " +
-                                    std::to_string(here_.runtime.settings.max_pending) +
+                                    std::to_string(here_.runtime().settings.max_pending) +
                                     " calls wait already (option max-pending)");
   }
   actor_call_access::aim(call, *this, std::move(options));

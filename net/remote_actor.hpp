@@ -52,7 +52,7 @@ class remote_actor final : public detail::actor_core {
   std::string name() const override;
   std::string full_name() const override;
   const detail::class_info& info() const noexcept override { return info_; }
-  core::timers& timers() const noexcept override { return *here_.runtime.the_timers; }
+  core::timers& timers() const noexcept override { return *here_.runtime().the_timers; }
 
   global_id where() const noexcept { return id_; }
   /// An actor's id as `actor_handle::id` gives it.

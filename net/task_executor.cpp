@@ -19,7 +19,7 @@ constexpr std::size_t max_early_leases = 10'000;
 constexpr std::size_t max_closed = 1'000;
 
 tasks::task_engine& engine_of(process& here) {
-  return static_cast<tasks::task_engine&>(*here.runtime.tasks);
+  return static_cast<tasks::task_engine&>(*here.runtime().tasks);
 }
 
 }  // namespace
@@ -267,7 +267,7 @@ void task_executor::track(global_id key, const detail::object_ptr& work, kind_of
     return;
   }
   const std::uint64_t window =
-      backpressure != 0 ? backpressure : here_.runtime.settings.generator_backpressure;
+      backpressure != 0 ? backpressure : here_.runtime().settings.generator_backpressure;
   auto stream = std::make_shared<streaming>(here_, key, *results, work, window, skip);
   stream->at_end = [answer, work] {
     if (!work->when_ready(*answer)) {

@@ -18,7 +18,9 @@ struct counter {
 };
 
 void count_up(troupe::actor_handle<counter> shared, int times) {
-  for (int i = 0; i < times; ++i) shared.remote<&counter::increment>(1);
+  std::vector<troupe::object_ref<int>> calls;
+  for (int i = 0; i < times; ++i) calls.push_back(shared.remote<&counter::increment>(1));
+  troupe::get(calls);
 }
 
 int main(int argc, char** argv) {

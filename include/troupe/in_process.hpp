@@ -76,5 +76,8 @@ in_process(T) -> in_process<T>;
 
 template <class T>
 inline constexpr bool detail::archivable_v<in_process<T>> = true;
+/// A call that takes one as an argument runs in the process that makes it.
+template <class T>
+inline constexpr bool detail::stays_in_process_v<in_process<T>> = true;
 
 }  // namespace troupe

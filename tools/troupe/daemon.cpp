@@ -22,6 +22,7 @@
 #include <troupe/log.hpp>
 
 #include "core/node_name.hpp"
+#include "net/detached_actors.hpp"
 #include "net/messages.hpp"
 #include "net/session_files.hpp"
 #include "tools/troupe/command_line.hpp"
@@ -158,6 +159,11 @@ int run_daemon(daemon_options options) {
     file.key_file = wanted.key_file;
     file.session_dir = wanted.session_dir;
 
+    if (wanted.head_address.empty()) {
+      wanted.guest = [](net::endpoint& endpoint) {
+        return std::make_unique<net::detached_actors>(endpoint);
+      };
+    }
     net::node node(wanted);
     file.self = node.self();
     file.head = node.head();

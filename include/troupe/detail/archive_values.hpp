@@ -46,12 +46,6 @@ requires stays_in_process_v<T>
 struct value_maker<T> {
   [[noreturn]] static T load(input_archive&) { refuse_in_process(type_name<T>(), false); }
 };
-template <class T>
-struct value_maker<in_process<T>> {
-  [[noreturn]] static in_process<T> load(input_archive&) {
-    refuse_in_process(type_name<T>(), false);
-  }
-};
 template <class A, class B>
 struct value_maker<std::pair<A, B>> {
   // Braces: the elements are read from left to right.

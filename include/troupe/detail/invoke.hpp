@@ -59,12 +59,17 @@ struct method_target {
   }
 };
 
-/// Whether all arguments can be archived.
+template <class Slot>
+concept archivable_slot = requires {
+  typename Slot::received_as;
+}
+&&!stays_in_process_v<std::remove_cvref_t<typename Slot::received_as>>;
+
+/// Whether all arguments can be archived. A call with one that stays in its process stays with it.
 template <class Slots>
 inline constexpr bool slots_archivable_v = false;
 template <class... Slot>
-inline constexpr bool slots_archivable_v<std::tuple<Slot...>> =
-    (requires { typename Slot::received_as; } && ...);
+inline constexpr bool slots_archivable_v<std::tuple<Slot...>> = (archivable_slot<Slot> && ...);
 
 /// Whether a call of `Target` can cross a process at all.
 template <class Base, class Target, class Slots>
