@@ -1,0 +1,127 @@
+// ctest: TIMEOUT 300
+// Programs on a cluster of real daemons: what works embedded works there, and what dies costs what
+// the rules say.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <thread>
+
+#include "test/support/catch.hpp"
+#include "test/support/contains.hpp"
+#include "test/support/daemons.hpp"
+#include "test/support/runtime.hpp"
+
+using namespace troupe::test;
+
+namespace {
+
+const std::string program = TROUPE_TEST_BINARY_DIR "/test/cluster_driver";
+
+/// Runs scenarios of the driver on a head with two CPUs.
+class programs {
+ public:
+  programs() { cluster_.start_head("head", {"--num-cpus=2"}); }
+
+  std::vector<std::string> environment() const {
+    return {"TROUPE_SESSION_BASE=" + cluster_.base(), "TROUPE_ADDRESS=auto",
+            "TROUPE_LOG_LEVEL=error"};
+  }
+  void passes(const std::string& scenario) const {
+    const command_result ran = run_command({program, scenario}, environment());
+    INFO(ran.out << ran.err);
+    CHECK(ran.code == 0);
+    CHECK_THAT(ran.out, contains("ok"));
+  }
+  const daemons& cluster() const { return cluster_; }
+
+ private:
+  daemons cluster_;
+};
+
+/// A driver that has started and waits.
+class running_driver {
+ public:
+  explicit running_driver(const programs& on) {
+    std::string command = "env";
+    for (const std::string& variable : on.environment()) command += " '" + variable + "'";
+    pipe_ = ::popen((command + " " + program + " wait_to_be_killed 2>/dev/null").c_str(), "r");
+    long long own = 0;
+    long long worker = 0;
+    if (std::fscanf(pipe_, "ready %lld %lld", &own, &worker) == 2) {
+      pid = own;
+      worker_pid = worker;
+    }
+  }
+  ~running_driver() {
+    if (pid != 0 && process_lives(pid)) ::kill(static_cast<pid_t>(pid), SIGKILL);
+    ::pclose(pipe_);
+  }
+  std::int64_t pid = 0;
+  std::int64_t worker_pid = 0;
+
+ private:
+  std::FILE* pipe_ = nullptr;
+};
+
+}  // namespace
+
+TEST_CASE("tasks of a program run in its workers, nested, chained, with views and continuations") {
+  programs().passes("tasks");
+}
+
+TEST_CASE("what a task throws in a worker is thrown where its result is asked for") {
+  programs().passes("errors");
+}
+
+TEST_CASE("a generator's results come from its worker while it runs") {
+  programs().passes("streams");
+}
+
+TEST_CASE("a cancel reaches the worker, and its CPU is free again") { programs().passes("cancels"); }
+
+TEST_CASE("refs travel in arguments and results, and their objects live as long as they do") {
+  programs().passes("objects");
+}
+
+TEST_CASE("actors live in workers; their calls keep order, and handles travel") {
+  programs().passes("actors");
+}
+
+TEST_CASE("a name is one actor's in the whole cluster") { programs().passes("names"); }
+
+TEST_CASE("a detached actor outlives its program and is found by the next one") {
+  const programs on;
+  on.passes("leave_detached");
+  on.passes("find_detached");
+}
+
+TEST_CASE("a task whose worker dies is run again, or fails with the cause of the death") {
+  programs().passes("worker_deaths");
+}
+
+TEST_CASE("an actor whose process dies begins again as often as it may; its neighbours live on") {
+  programs().passes("actor_deaths");
+}
+
+TEST_CASE("the workers of a driver that is killed end") {
+  const programs on;
+  const running_driver victim(on);
+  REQUIRE(victim.pid != 0);
+  REQUIRE(process_lives(victim.worker_pid));
+  ::kill(static_cast<pid_t>(victim.pid), SIGKILL);
+  CHECK(eventually([&] { return !process_lives(victim.worker_pid); }));
+  on.passes("tasks");  // and the next one finds a cluster that works
+}
+
+TEST_CASE("a program without a cluster says how to get one") {
+  const temp_folder nothing;
+  const command_result ran =
+      run_command({program, "tasks"},
+                  {"TROUPE_SESSION_BASE=" + nothing.path().string(), "TROUPE_ADDRESS=auto"});
+  CHECK(ran.code != 0);
+  CHECK_THAT(ran.err, contains("troupe start --head"));
+}
