@@ -121,11 +121,13 @@ void actor_host::on(process_id from, const create_actor& what, const message& ca
 }
 
 void actor_host::ended(global_id actor, std::uint32_t incarnation, const exit_info& end) {
+  detail::actor_core_ptr last;  // let go of without the lock
   {
     const std::lock_guard guard(mutex_);
     const auto at = actors_.find(actor);
     if (at != actors_.end() && at->second.incarnation == incarnation) {
       ids_.erase(at->second.actor.get());
+      last = std::move(at->second.actor);
       actors_.erase(at);
     }
   }

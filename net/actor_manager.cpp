@@ -64,8 +64,13 @@ global_id actor_manager::own(actor_plan plan) {
       return self.life.kill(static_cast<std::uint8_t>(exit_reason::out_of_scope),
                             "its last handle has gone", false);
     });
+    // Let go of without the lock: its arguments may hold handles of other actors of this process.
+    std::shared_ptr<owned> last;
     const std::lock_guard guard(mutex_);
-    actors_.erase(local);
+    if (const auto at = actors_.find(local); at != actors_.end()) {
+      last = std::move(at->second);
+      actors_.erase(at);
+    }
   });
   const global_id id{here_.self(), local};
   sharing_.count(id, here_.self(), 1);

@@ -47,9 +47,9 @@ cluster::cluster(core::runtime& runtime, const cluster_address& at, register_pro
   here_.net = net_.get();
   if (at.node.id != 0) {
     here_.node = at.node;
-    net_->learn(at.node);
+    here_.net->learn(at.node);
   } else {
-    here_.node = net_->resolve(at.node.remote, std::chrono::milliseconds(register_timeout));
+    here_.node = here_.net->resolve(at.node.remote, std::chrono::milliseconds(register_timeout));
   }
   core::set_sharing(this);
   here_.send(here_.node.id, std::move(introduction));
@@ -68,6 +68,7 @@ cluster::cluster(core::runtime& runtime, const cluster_address& at, register_pro
   if (!refused.empty()) {
     guard.unlock();
     core::set_sharing(nullptr);
+    closed_.store(true);
     net_.reset();
     throw connection_error("troupe::init: cannot join the cluster by its node at " +
                            (at.node.remote.empty() ? at.node.local : at.node.remote) + ": " +
@@ -78,13 +79,14 @@ cluster::cluster(core::runtime& runtime, const cluster_address& at, register_pro
   here_.driver = registration_->driver;
   here_.node_name = registration_->node_name;
   core::set_node_name(here_.node_name);
-  net_->learn(here_.head);
+  here_.net->learn(here_.head);
 }
 
 cluster::~cluster() {
   if (core::find_sharing() == this) core::set_sharing(nullptr);
-  const std::string socket = net_->self().local;
-  net_.reset();
+  const std::string socket = here_.net->self().local;
+  closed_.store(true);
+  net_.reset();  // its thread may still be in one of the functions below
   std::error_code none;
   std::filesystem::remove(socket, none);
 }
@@ -106,7 +108,7 @@ void cluster::leave(std::chrono::milliseconds patience) noexcept {
     }
     if (!lost) {
       here_.send(here_.node.id, goodbye{});
-      net_->flush(std::min(patience, std::chrono::milliseconds(2'000)));
+      here_.net->flush(std::min(patience, std::chrono::milliseconds(2'000)));
     }
   } catch (const std::exception& e) {
     log::error("leaving the cluster: ", e.what());
@@ -122,13 +124,14 @@ void cluster::end(const std::string& why) {
 // -- messages -------------------------------------------------------------------------------------
 
 void cluster::start() {
-  net_->post([this] {
+  here_.net->post([this] {
     started_ = true;
     for (auto& [from, what] : std::exchange(early_, {})) received(from, std::move(what));
   });
 }
 
 void cluster::received(process_id from, message&& what) {
+  if (closed_.load()) return;
   if (!started_ && static_cast<kind>(what.kind) != kind::registered) {
     early_.emplace_back(from, std::move(what));
     return;
@@ -285,6 +288,7 @@ void cluster::handle(process_id from, message&& what) {
 }
 
 void cluster::unreachable(process_id peer, const std::string& why) {
+  if (closed_.load()) return;
   if (peer == here_.node.id) {
     {
       const std::lock_guard guard(mutex_);
@@ -296,7 +300,7 @@ void cluster::unreachable(process_id peer, const std::string& why) {
 }
 
 void cluster::process_gone(process_id gone, const std::string& cause) {
-  net_->forget(gone);
+  here_.net->forget(gone);
   desk_->process_gone(gone);
   owner_->process_gone(gone, cause);
   executor_->process_gone(gone);
@@ -338,7 +342,7 @@ name_reply cluster::ask_names(process_id whom, message what, std::uint64_t reque
     const std::lock_guard guard(mutex_);
     names_[request] = asked;
   }
-  net_->send(whom, std::move(what));
+  here_.net->send(whom, std::move(what));
   try {
     detail::wait_until_ready(*asked->answered, clock::now() + answer_timeout);
   } catch (const get_timeout_error&) {
@@ -376,7 +380,7 @@ detail::actor_core_ptr cluster::handle_of(const name_reply& known, const detail:
     throw actor_name_error("the actor '" + std::string(name) + "' is a " + known.class_name +
                            ", not a " + std::string(info.name));
   }
-  net_->learn(known.owner);
+  here_.net->learn(known.owner);
   return directory_->handle(known.actor, info, std::string(name), false);
 }
 
@@ -459,7 +463,7 @@ detail::actor_core_ptr cluster::create_actor(const detail::class_info& info,
     const name_reply reply = ask_names(
         here_.head.id,
         pack(register_name{request, named.in_namespace, named.name, std::string(info.name), id,
-                           net_->self()}),
+                           here_.net->self()}),
         request, "remote");
     if (!reply.done) {
       manager_->kill(id.local, exit_reason::out_of_scope, "its name is taken", false);

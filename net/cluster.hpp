@@ -1,6 +1,7 @@
 /// A process's place in a cluster: everything that a driver or worker does with other processes.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -93,6 +94,7 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   void end(const std::string& why);
 
   process here_;
+  std::atomic<bool> closed_{false};  // no handler does anything any more
   bool started_ = false;                              // of the endpoint's thread, as the next one
   std::vector<std::pair<process_id, message>> early_;
   std::unique_ptr<object_sharing> objects_;
