@@ -190,9 +190,7 @@ object_ptr when_constructed(const actor_core_ptr& actor) {
 }
 std::uint64_t id_of(const actor_core_ptr& actor) { return require_handle(actor, "id").id(); }
 std::string name_of(const actor_core_ptr& actor) { return require_handle(actor, "name").name(); }
-bool is_alive(const actor_core_ptr& actor) {
-  return !require_handle(actor, "alive").is_dead();
-}
+bool is_alive(const actor_core_ptr& actor) { return !require_handle(actor, "alive").is_dead(); }
 std::size_t pending_calls(const actor_core_ptr& actor) {
   return require_handle(actor, "pending_calls").pending();
 }

@@ -85,11 +85,10 @@ bool actor_call::retry(const failure_ptr& why) noexcept {
   }
   set_state(run_state::suspended);
   host_of(*this).put_aside(*this);
-  retry_timer_.store(target_->timers().call_after(
-      *wait, [self = core::pinned<actor_call>(*this)] {
-        self->retry_timer_.store(0);
-        self->go_on();
-      }));
+  retry_timer_.store(target_->timers().call_after(*wait, [self = core::pinned<actor_call>(*this)] {
+    self->retry_timer_.store(0);
+    self->go_on();
+  }));
   return true;
 }
 

@@ -10,8 +10,8 @@
 
 namespace troupe::actors {
 
-using detail::local_actor;
 using detail::actor_core_ptr;
+using detail::local_actor;
 
 namespace {
 
@@ -24,8 +24,8 @@ std::string quoted(std::string_view in_namespace, std::string_view name) {
 }  // namespace
 
 actor_core_ptr actor_engine::create(const detail::class_info& info, detail::actor_call* creation,
-                                    detail::options_ptr options, bool& taken,
-                                    std::uint64_t id, int restarts) {
+                                    detail::options_ptr options, bool& taken, std::uint64_t id,
+                                    int restarts) {
   const troupe::options defaults;
   const detail::options_ptr kept = options;  // its texts are used below
   const troupe::options& o = kept ? kept->get() : defaults;
@@ -82,7 +82,8 @@ actor_core_ptr actor_engine::create(const detail::class_info& info, detail::acto
 /// Registers the actor's name, if it has one, and adds it to the living. Requires the lock.
 void actor_engine::enlist(local_actor& actor) {
   const options& o = actor.given();
-  core::require_runtime("remote");  // under the lock that an abort takes: it sees this actor, or not
+  core::require_runtime(
+      "remote");  // under the lock that an abort takes: it sees this actor, or not
   if (!o.name.empty()) {
     const std::string in = actor.in_namespace();
     if (const auto holder = registry_.find(in, o.name)) {
@@ -201,7 +202,8 @@ void actor_engine::abort() noexcept {
 std::vector<std::string> actor_engine::names(std::size_t most) {
   std::vector<std::string> result;
   const std::lock_guard guard(mutex_);
-  for (local_actor* actor = first_; actor != nullptr && result.size() < most; actor = actor->next_) {
+  for (local_actor* actor = first_; actor != nullptr && result.size() < most;
+       actor = actor->next_) {
     result.push_back(actor->full_name());
   }
   return result;

@@ -5,10 +5,10 @@
 #include <thread>
 #include <utility>
 
-#include "actors/local_actor.hpp"
 #include "actors/actor_engine.hpp"
 #include "actors/actor_errors.hpp"
 #include "actors/group_runner.hpp"
+#include "actors/local_actor.hpp"
 #include "core/execution.hpp"
 
 namespace troupe::actors {

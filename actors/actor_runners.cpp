@@ -3,10 +3,10 @@
 #include <mutex>
 #include <utility>
 
-#include "actors/local_actor.hpp"
 #include "actors/actor_engine.hpp"
 #include "actors/actor_errors.hpp"
 #include "actors/group_runner.hpp"
+#include "actors/local_actor.hpp"
 #include "core/execution.hpp"
 #include "core/stage/stage.hpp"
 
@@ -86,7 +86,7 @@ core::job::resume_result local_actor::resume(caf::execution_unit*, std::size_t m
 }
 
 core::job::resume_result local_actor::run_group(call_group& group, running_call& running,
-                                               std::size_t max_throughput) noexcept {
+                                                std::size_t max_throughput) noexcept {
   running_call* const outer = std::exchange(running_call::current, &running);
   auto result = resume_later;
   for (std::size_t turn = 0; turn < max_throughput; ++turn) {
@@ -172,7 +172,8 @@ bool local_actor::may_retry(const actor_call& call) const noexcept {
 }
 
 /// A failure of the actor interrupted the call: another attempt, or the error.
-void local_actor::end_interrupted(actor_call& call, const std::string& why, bool restarts) noexcept {
+void local_actor::end_interrupted(actor_call& call, const std::string& why,
+                                  bool restarts) noexcept {
   if (restarts && may_retry(call)) {
     call.start_over();
     run_again(call);

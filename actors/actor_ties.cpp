@@ -4,8 +4,8 @@
 #include <optional>
 #include <utility>
 
-#include "actors/local_actor.hpp"
 #include "actors/group_runner.hpp"
+#include "actors/local_actor.hpp"
 
 namespace troupe::actors {
 

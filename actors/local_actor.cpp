@@ -38,7 +38,7 @@ using actors::call_group;
 // -- memory ---------------------------------------------------------------------------------------
 
 local_actor* local_actor::make(actors::actor_engine& engine, const class_info& info,
-                             actor_call* creation, options_ptr options) {
+                               actor_call* creation, options_ptr options) {
   void* const memory = ::operator new(actors::instance_offset(info.alignment) + info.size,
                                       actors::alignment_of(info));
   auto* const actor = ::new (memory) local_actor(engine, info, std::move(options));
@@ -51,7 +51,7 @@ local_actor* local_actor::make(actors::actor_engine& engine, const class_info& i
 }
 
 local_actor::local_actor(actors::actor_engine& engine, const class_info& info,
-                       options_ptr given_options)
+                         options_ptr given_options)
     : engine_(engine), info_(&info), options_(std::move(given_options)), id_(engine.next_id()) {
   const troupe::options& o = given();
   main_.limit = o.max_concurrency > 1 ? o.max_concurrency : 1;
@@ -172,7 +172,8 @@ void local_actor::submit(actor_call& call, options_ptr call_options) {
   call.group_ = group;
   call.target_ = this;
   call.set_options(std::move(call_options));
-  if (life() == phase::dead || ending_.load()) {  // perhaps with its runtime: nobody would come for the call
+  if (life() == phase::dead ||
+      ending_.load()) {  // perhaps with its runtime: nobody would come for the call
     call.abandon(death_failure());
     call.retire();
     return;

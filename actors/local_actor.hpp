@@ -60,7 +60,7 @@ class local_actor final : public core::job, public actor_core {
   static constexpr std::uint32_t order_create = 4;  ///< make the instance
 
   static local_actor* make(actors::actor_engine& engine, const class_info& info,
-                          actor_call* creation, options_ptr options);
+                           actor_call* creation, options_ptr options);
 
   // -- memory and handles -------------------------------------------------------------------------
   void add_reference() noexcept override { references_.fetch_add(1, std::memory_order_relaxed); }

@@ -201,10 +201,10 @@ std::exception_ptr nth_of(std::uint8_t index, const std::string& message) {
   return result;
 }
 
-#define TROUPE_ERRORS                                                                           \
-  task_timeout_error, task_cancelled_error, get_timeout_error, worker_crashed_error,            \
-      actor_died_error, actor_unavailable_error, owner_died_error, object_lost_error,           \
-      out_of_memory_error, runtime_env_error, pending_calls_limit_error, placement_error,       \
+#define TROUPE_ERRORS                                                                     \
+  task_timeout_error, task_cancelled_error, get_timeout_error, worker_crashed_error,      \
+      actor_died_error, actor_unavailable_error, owner_died_error, object_lost_error,     \
+      out_of_memory_error, runtime_env_error, pending_calls_limit_error, placement_error, \
       connection_error, actor_name_error
 
 }  // namespace

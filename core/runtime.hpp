@@ -57,8 +57,8 @@ struct runtime {
   std::unique_ptr<stage> the_stage;
   std::unique_ptr<timers> the_timers;
   std::unique_ptr<ledger> the_ledger;
-  std::unique_ptr<component> tasks;   ///< tasks/task_engine.hpp
-  std::unique_ptr<component> actors;  ///< actors/actor_engine.hpp
+  std::unique_ptr<component> tasks;       ///< tasks/task_engine.hpp
+  std::unique_ptr<component> actors;      ///< actors/actor_engine.hpp
   std::unique_ptr<cluster_link> cluster;  ///< net/; null when embedded
 };
 

@@ -26,7 +26,8 @@ struct birth_notice final : detail::continuation {
   process_id owner;
   actor_created notice;
 
-  birth_notice(process& p, process_id o, actor_created n) : here(p), owner(o), notice(std::move(n)) {
+  birth_notice(process& p, process_id o, actor_created n)
+      : here(p), owner(o), notice(std::move(n)) {
     fire = [](detail::continuation& self, detail::object_state& born) noexcept {
       auto* const mine = static_cast<birth_notice*>(&self);
       mine->send(born);
@@ -77,17 +78,14 @@ void actor_host::on(process_id from, const create_actor& what, const message& ca
   detail::actor_core_ptr actor;
   try {
     detail::invocation* const creation =
-        read_payload(from, what.arguments, carrier, 0, [&](detail::input_archive& archive) {
-          return constructor->make(archive);
-        });
+        read_payload(from, what.arguments, carrier, 0,
+                     [&](detail::input_archive& archive) { return constructor->make(archive); });
     creation->note_asked();
     bool taken = false;
     try {
-      actor = engine_of(here_).create(*constructor->creates,
-                                      static_cast<detail::actor_call*>(creation),
-                                      local_options(what), taken,
-                                      remote_actor::public_id(what.actor),
-                                      static_cast<int>(what.incarnation) - 1);
+      actor = engine_of(here_).create(
+          *constructor->creates, static_cast<detail::actor_call*>(creation), local_options(what),
+          taken, remote_actor::public_id(what.actor), static_cast<int>(what.incarnation) - 1);
     } catch (...) {
       if (!taken) {
         const auto own = detail::object_ptr::adopt(creation);
@@ -131,8 +129,8 @@ void actor_host::ended(global_id actor, std::uint32_t incarnation, const exit_in
       actors_.erase(at);
     }
   }
-  here_.send(actor.owner, actor_ended{actor, incarnation, static_cast<std::uint8_t>(end.reason),
-                                      end.message});
+  here_.send(actor.owner,
+             actor_ended{actor, incarnation, static_cast<std::uint8_t>(end.reason), end.message});
 }
 
 void actor_host::on(process_id from, const call_actor& what, const message& carrier) {
@@ -154,16 +152,15 @@ void actor_host::on(process_id from, const call_actor& what, const message& carr
   const detail::remote_function* const method = core::find_remote(what.method);
   if (method == nullptr) {
     fail(failure_with<runtime_env_error>(
-        "the process that hosts actor " + actor.get()->full_name() + " has no method with the key " +
-        std::to_string(what.method) +
+        "the process that hosts actor " + actor.get()->full_name() +
+        " has no method with the key " + std::to_string(what.method) +
         ": name it there by troupe::exports<&class::method, ...>, or run the same build"));
     return;
   }
   detail::invocation* call = nullptr;
   try {
-    call = read_payload(from, what.arguments, carrier, 0, [&](detail::input_archive& archive) {
-      return method->make(archive);
-    });
+    call = read_payload(from, what.arguments, carrier, 0,
+                        [&](detail::input_archive& archive) { return method->make(archive); });
   } catch (const std::exception& e) {
     fail(failure_with<runtime_env_error>("the arguments of '" + std::string(method->name) +
                                          "' cannot be read: " + e.what()));

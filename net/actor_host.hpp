@@ -36,7 +36,7 @@ class actor_host {
   process& here_;
   task_executor& executor_;
   mutable std::mutex mutex_;
-  std::unordered_map<global_id, hosted> actors_;                            // guarded by mutex_
+  std::unordered_map<global_id, hosted> actors_;                  // guarded by mutex_
   std::unordered_map<const detail::actor_core*, global_id> ids_;  // guarded by mutex_
 };
 

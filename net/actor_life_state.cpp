@@ -31,8 +31,7 @@ steps actor_life_state::refused(const std::string& why) {
   return over(constructor_threw, "it could not be placed: " + why);
 }
 
-steps actor_life_state::created(std::uint32_t incarnation, bool succeeded,
-                                const std::string& why) {
+steps actor_life_state::created(std::uint32_t incarnation, bool succeeded, const std::string& why) {
   if (phase_ == actor_phase::dead || incarnation != incarnation_) return {};
   if (!succeeded) {
     // A first constructor that throws will throw again; a later one may have met bad luck.

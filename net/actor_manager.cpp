@@ -126,9 +126,10 @@ void actor_manager::carry_out(owned& of, const actor_life_state::steps& steps,
             {actors_.at(of.local), of.life.host(), of.life.incarnation(), of.lease});
         break;
       case step::end_life:
-        here_.send(host_before.id,
-                   end_actor{{here_.self(), of.local}, incarnation_before, of.life.reason(),
-                             of.life.text()});
+        here_.send(
+            host_before.id,
+            end_actor{
+                {here_.self(), of.local}, incarnation_before, of.life.reason(), of.life.text()});
         break;
       case step::give_lease:
         if (of.request != 0) desk_.withdraw(std::exchange(of.request, 0));
@@ -218,9 +219,8 @@ void actor_manager::on(process_id, const actor_ended& what) {
 }
 
 void actor_manager::on(process_id, const kill_actor& what) {
-  change(what.actor, [&](owned& self) {
-    return self.life.kill(what.reason, what.text, !what.no_restart);
-  });
+  change(what.actor,
+         [&](owned& self) { return self.life.kill(what.reason, what.text, !what.no_restart); });
 }
 
 void actor_manager::process_gone(process_id gone, const std::string& cause) {

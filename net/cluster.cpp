@@ -314,8 +314,8 @@ void cluster::process_gone(process_id gone, const std::string& cause) {
 void cluster::on_output(const worker_output& what) {
   std::FILE* const to = what.error ? stderr : stdout;
   for (const std::string& line : what.lines) {
-    std::fprintf(to, "(pid=%lld node=%s) %s\n", static_cast<long long>(what.pid),
-                 what.node.c_str(), line.c_str());
+    std::fprintf(to, "(pid=%lld node=%s) %s\n", static_cast<long long>(what.pid), what.node.c_str(),
+                 line.c_str());
   }
   std::fflush(to);
 }
@@ -348,7 +348,8 @@ name_reply cluster::ask_names(process_id whom, message what, std::uint64_t reque
   } catch (const get_timeout_error&) {
     const std::lock_guard guard(mutex_);
     names_.erase(request);
-    throw connection_error(std::string(for_what) + ": the head of the cluster did not answer within " +
+    throw connection_error(std::string(for_what) +
+                           ": the head of the cluster did not answer within " +
                            std::to_string(answer_timeout.count()) + " s; see 'troupe status'");
   }
   return asked->reply;
@@ -386,11 +387,11 @@ detail::actor_core_ptr cluster::handle_of(const name_reply& known, const detail:
 
 detail::actor_core_ptr cluster::find_actor(std::string_view name, std::string_view in_namespace,
                                            const detail::class_info& info) {
-  const std::string in = in_namespace.empty() ? here_.runtime().settings.job_namespace
-                                              : std::string(in_namespace);
+  const std::string in =
+      in_namespace.empty() ? here_.runtime().settings.job_namespace : std::string(in_namespace);
   const std::uint64_t request = next_request();
-  const name_reply found =
-      ask_names(here_.head.id, pack(find_name{request, in, std::string(name)}), request, "get_actor");
+  const name_reply found = ask_names(here_.head.id, pack(find_name{request, in, std::string(name)}),
+                                     request, "get_actor");
   if (!found.actor) {
     throw actor_name_error("there is no actor '" + std::string(name) + "'" +
                            (in.empty() ? "" : " in namespace '" + in + "'") +
@@ -418,9 +419,9 @@ actor_plan cluster::plan_of(const detail::class_info& info, detail::actor_call& 
     plan.options.groups.emplace_back(group.name, group.limit);
   }
   plan.lease.job = here_.job;
-  plan.lease.wanted = to_demand(
-      core::make_demand(given.num_cpus, 0.0, given.num_gpus, given.memory,
-                        {given.resources.begin(), given.resources.size()}));
+  plan.lease.wanted =
+      to_demand(core::make_demand(given.num_cpus, 0.0, given.num_gpus, given.memory,
+                                  {given.resources.begin(), given.resources.size()}));
   plan.lease.name = info.name;
   plan.lease.placement = static_cast<placement_kind>(given.scheduling.what());
   plan.lease.place_key = given.scheduling.key();
@@ -460,20 +461,19 @@ detail::actor_core_ptr cluster::create_actor(const detail::class_info& info,
   detail::actor_core_ptr handle = directory_->handle(id, info, std::string(o.name), true);
   if (!named.name.empty()) {
     const std::uint64_t request = next_request();
-    const name_reply reply = ask_names(
-        here_.head.id,
-        pack(register_name{request, named.in_namespace, named.name, std::string(info.name), id,
-                           here_.net->self()}),
-        request, "remote");
+    const name_reply reply =
+        ask_names(here_.head.id,
+                  pack(register_name{request, named.in_namespace, named.name,
+                                     std::string(info.name), id, here_.net->self()}),
+                  request, "remote");
     if (!reply.done) {
       manager_->kill(id.local, exit_reason::out_of_scope, "its name is taken", false);
       if (o.get_if_exists) return handle_of(reply, info, o.name);
-      throw actor_name_error("the name '" + named.name + "'" +
-                             (named.in_namespace.empty()
-                                  ? ""
-                                  : " in namespace '" + named.in_namespace + "'") +
-                             " is taken by an actor of class " + reply.class_name +
-                             ": choose another one, or use get_if_exists");
+      throw actor_name_error(
+          "the name '" + named.name + "'" +
+          (named.in_namespace.empty() ? "" : " in namespace '" + named.in_namespace + "'") +
+          " is taken by an actor of class " + reply.class_name +
+          ": choose another one, or use get_if_exists");
     }
   }
   auto& proxy = static_cast<remote_actor&>(*handle.get());
@@ -503,8 +503,9 @@ detail::actor_core_ptr cluster::adopt_by_head(const detail::class_info& info,
   }
   if (creation.info().refers) {
     // The head cannot wait for this process's objects.
-    throw std::invalid_argument("actor " + std::string(info.name) +
-                                ": a detached actor's constructor takes values: get the refs first");
+    throw std::invalid_argument(
+        "actor " + std::string(info.name) +
+        ": a detached actor's constructor takes values: get the refs first");
   }
   message carrier;
   adopt_actor order;
@@ -520,8 +521,9 @@ detail::actor_core_ptr cluster::adopt_by_head(const detail::class_info& info,
   packed.attachments = std::move(carrier.attachments);
   const name_reply reply = ask_names(here_.head.id, std::move(packed), request, "remote");
   if (!reply.done && !given.get_if_exists) {
-    throw actor_name_error("the name '" + std::string(given.name) + "' is taken by an actor of class " +
-                           reply.class_name + ": choose another one, or use get_if_exists");
+    throw actor_name_error("the name '" + std::string(given.name) +
+                           "' is taken by an actor of class " + reply.class_name +
+                           ": choose another one, or use get_if_exists");
   }
   return handle_of(reply, info, given.name);
 }

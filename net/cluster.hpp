@@ -86,16 +86,15 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   std::uint64_t next_request();
   actor_plan plan_of(const detail::class_info& info, detail::actor_call& creation,
                      const options& given);
-  detail::actor_core_ptr adopt_by_head(const detail::class_info& info,
-                                       detail::actor_call& creation, actor_plan plan,
-                                       const options& given);
+  detail::actor_core_ptr adopt_by_head(const detail::class_info& info, detail::actor_call& creation,
+                                       actor_plan plan, const options& given);
   detail::actor_core_ptr handle_of(const name_reply& known, const detail::class_info& info,
                                    std::string_view name);
   void end(const std::string& why);
 
   process here_;
   std::atomic<bool> closed_{false};  // no handler does anything any more
-  bool started_ = false;                              // of the endpoint's thread, as the next one
+  bool started_ = false;             // of the endpoint's thread, as the next one
   std::vector<std::pair<process_id, message>> early_;
   std::unique_ptr<object_sharing> objects_;
   std::unique_ptr<lease_desk> desk_;

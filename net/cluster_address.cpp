@@ -47,9 +47,9 @@ cluster_address find_cluster(const std::string& address) {
   const std::vector<node_file> nodes = running_nodes(base);
   if (address == "auto") {
     if (const auto current = current_node(base)) return by(*current);
-    throw connection_error("troupe::init: the address is 'auto' and no node runs on this machine (" +
-                           base +
-                           " has none); start one by 'troupe start --head', or give HOST:PORT");
+    throw connection_error(
+        "troupe::init: the address is 'auto' and no node runs on this machine (" + base +
+        " has none); start one by 'troupe start --head', or give HOST:PORT");
   }
   // A program of a machine that has a node talks to that one, whichever node it names.
   for (const node_file& node : nodes) {

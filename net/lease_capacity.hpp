@@ -43,9 +43,9 @@ class lease_capacity final : public core::capacity {
   core::shape_id whole_ = 0;
   core::shape_id cpus_ = 0;
   mutable std::mutex mutex_;
-  state state_ = state::here;              // guarded by mutex_, as below
-  bool busy_ = false;                      // somebody runs on the CPUs
-  int lent_ = 0;                           // tasks that block and hold the rest of the demand
+  state state_ = state::here;  // guarded by mutex_, as below
+  bool busy_ = false;          // somebody runs on the CPUs
+  int lent_ = 0;               // tasks that block and hold the rest of the demand
   std::deque<core::claimant*> resumes_;
   std::deque<core::claimant*> normals_;
 };

@@ -23,8 +23,7 @@ class lease_window {
     if (counting_) {
       const auto took = std::chrono::duration<double>(now - last_).count();
       average_ = average_ == 0 ? took : average_ + (took - average_) / 8;
-      const double fits =
-          std::chrono::duration<double>(horizon).count() / std::max(average_, 1e-7);
+      const double fits = std::chrono::duration<double>(horizon).count() / std::max(average_, 1e-7);
       const auto wanted = static_cast<std::uint32_t>(std::clamp(fits, 2.0, double{most}));
       // Doubles at most: one fast answer says little.
       size_ = std::min(wanted, size_ * 2);

@@ -608,9 +608,9 @@ struct actor_at {
   std::uint64_t actor = 0;  ///< of the sender
   std::uint32_t incarnation = 0;
   actor_phase phase{};
-  peer host;                ///< when alive
-  std::uint8_t reason = 0;  ///< when dead
-  std::string text;         ///< when dead or restarting: why
+  peer host;                          ///< when alive
+  std::uint8_t reason = 0;            ///< when dead
+  std::string text;                   ///< when dead or restarting: why
   std::int32_t max_task_retries = 0;  ///< of calls that name none
   template <class Archive>
   void serialize(Archive& archive) {

@@ -66,9 +66,9 @@ class object_sharing {
 
   process& here_;
   mutable std::mutex mutex_;
-  std::uint64_t last_local_ = 0;                                   // guarded by mutex_, as below
+  std::uint64_t last_local_ = 0;  // guarded by mutex_, as below
   reference_state references_;
-  std::unordered_map<std::uint64_t, lent> lent_;                   // by local id
+  std::unordered_map<std::uint64_t, lent> lent_;                        // by local id
   std::unordered_map<const detail::object_state*, std::uint64_t> ids_;  // of what is lent
   std::unordered_map<std::uint64_t, std::function<void()>> owned_;
   std::unordered_map<global_id, borrowed> borrowed_;

@@ -37,9 +37,7 @@ remote_actor::remote_actor(process& here, actor_directory& directory, global_id 
       name_(std::move(name)),
       constructed_(detail::object_ptr::adopt(new detail::value_object<void>)) {}
 
-std::uint64_t remote_actor::public_id(global_id id) noexcept {
-  return std::hash<global_id>{}(id);
-}
+std::uint64_t remote_actor::public_id(global_id id) noexcept { return std::hash<global_id>{}(id); }
 
 std::string remote_actor::name() const { return name_.empty() ? std::string(info_.name) : name_; }
 
@@ -98,10 +96,10 @@ void remote_actor::submit(actor_call& call, detail::options_ptr options) {
   if (pending_.fetch_add(1) == 0) add_reference();
   if (pending_.load() > here_.runtime().settings.max_pending) {
     call_ended();
-    throw pending_calls_limit_error("call '" + std::string(call.info().name) + "' of actor " +
-                                    full_name() + " is one too many: " +
-                                    std::to_string(here_.runtime().settings.max_pending) +
-                                    " calls wait already (option max-pending)");
+    throw pending_calls_limit_error(
+        "call '" + std::string(call.info().name) + "' of actor " + full_name() +
+        " is one too many: " + std::to_string(here_.runtime().settings.max_pending) +
+        " calls wait already (option max-pending)");
   }
   actor_call_access::aim(call, *this, std::move(options));
   if (options_of(call).timeout.count() > 0) {
@@ -154,8 +152,8 @@ void remote_actor::flush() noexcept {
         continue;
       }
       if (phase_ == actor_phase::dead) {
-        one.call->abandon(failure_with<actor_died_error>("actor " + full_name() +
-                                                         " has ended: " + end_.message));
+        one.call->abandon(
+            failure_with<actor_died_error>("actor " + full_name() + " has ended: " + end_.message));
       }
       const bool over = one.call->claimed();  // cancelled, or an argument has failed
       if (!over && std::find(held.begin(), held.end(), one.caller) != held.end()) {
@@ -261,7 +259,8 @@ bool remote_actor::answered(std::uint64_t id, process_id from, const call_done& 
     const std::lock_guard guard(mutex_);
     const auto at = sent_.find(id);
     if (at == sent_.end()) return false;
-    if (what.incarnation != incarnation_) return false;  // it has been sent again, or waits for that
+    if (what.incarnation != incarnation_)
+      return false;  // it has been sent again, or waits for that
     if (why && !why->info && detail::is_exception<actor_died_error>(why->thrown)) {
       // That life is over. Whether another one follows, and why, its owner tells.
       here_.send(id_.owner, locate_actor{id_.local});
@@ -389,10 +388,7 @@ void remote_actor::over(exit_reason reason, const std::string& text) {
     if (phase_ == actor_phase::dead) return;
     phase_ = actor_phase::dead;
     host_ = {};
-    end_ = {.id = {id()},
-            .name = name(),
-            .reason = reason,
-            .message = text};
+    end_ = {.id = {id()}, .name = name(), .reason = reason, .message = text};
     why = failure_with<actor_died_error>("actor " + full_name() + " has ended: " + text);
     for (const auto& [call, one] : sent_) lost.push_back(one.what.call);
     sent_.clear();
@@ -497,8 +493,7 @@ detail::actor_core_ptr actor_directory::handle(global_id actor, const detail::cl
   if (found != nullptr) {
     if (*found->info().type != *info.type) {
       const auto wrong = detail::actor_core_ptr::adopt(found);
-      throw actor_name_error("actor " + found->full_name() + " is not a " +
-                             std::string(info.name));
+      throw actor_name_error("actor " + found->full_name() + " is not a " + std::string(info.name));
     }
     return detail::actor_core_ptr::adopt(found);
   }

@@ -146,7 +146,7 @@ class actor_directory {
   process& here_;
   object_sharing& sharing_;
   std::mutex mutex_;
-  std::unordered_map<global_id, known> actors_;                // guarded by mutex_, as below
+  std::unordered_map<global_id, known> actors_;                 // guarded by mutex_, as below
   std::unordered_map<std::uint64_t, remote_actor*> in_flight_;  // by call; each a reference
 };
 
@@ -166,9 +166,7 @@ class actor_call_access {
     creation.creates_ = true;
     creation.set_keep_arguments(true);
   }
-  static void aim_creation(actor_call& creation, actor_core& target) {
-    creation.target_ = &target;
-  }
+  static void aim_creation(actor_call& creation, actor_core& target) { creation.target_ = &target; }
   static void start_deadline(actor_call& call, std::chrono::nanoseconds timeout) {
     call.start_deadline(timeout);
   }

@@ -35,8 +35,9 @@ using clock = std::chrono::steady_clock;
 // threads are gone, unless such code runs on them. Neither is destroyed with the program: it may
 // end by std::exit while tasks run, and must not wait for code that does not stop.
 std::mutex lifecycle_mutex;
-auto& ended_runtimes = *new std::vector<std::unique_ptr<core::runtime>>;  // guarded by lifecycle_mutex
-auto& current = *new std::unique_ptr<core::runtime>;                      // guarded by lifecycle_mutex
+auto& ended_runtimes =
+    *new std::vector<std::unique_ptr<core::runtime>>;  // guarded by lifecycle_mutex
+auto& current = *new std::unique_ptr<core::runtime>;   // guarded by lifecycle_mutex
 
 actors::actor_engine& actors_of(core::runtime& runtime) {
   return static_cast<actors::actor_engine&>(*runtime.actors);

@@ -46,10 +46,9 @@ struct task_executor::answering final : detail::continuation {
       call.archive_result(archive);
     });
     executor.done(key);
-    message packed =
-        kind.is_call
-            ? pack(call_done{key.local, kind.incarnation, false, std::move(result)})
-            : pack(task_done{key.local, std::move(result)});
+    message packed = kind.is_call
+                         ? pack(call_done{key.local, kind.incarnation, false, std::move(result)})
+                         : pack(task_done{key.local, std::move(result)});
     packed.attachments = std::move(carrier.attachments);
     executor.here_.net->send(key.owner, std::move(packed));
   }
@@ -69,7 +68,7 @@ struct task_executor::streaming : std::enable_shared_from_this<streaming> {
   std::uint64_t window;
   std::function<void()> at_end;
   std::mutex mutex;
-  std::uint64_t sent = 0;      // guarded by mutex, as below
+  std::uint64_t sent = 0;  // guarded by mutex, as below
   std::uint64_t consumed = 0;
   bool pumping = false;
 
@@ -149,16 +148,15 @@ void task_executor::on(process_id, open_lease what) {
   {
     const std::lock_guard guard(mutex_);
     lease& made = leases_[what.lease];
-    made.capacity = std::make_unique<lease_capacity>(
-        [this, id = what.lease](lease_capacity::wish wish) {
+    made.capacity =
+        std::make_unique<lease_capacity>([this, id = what.lease](lease_capacity::wish wish) {
           if (wish == lease_capacity::wish::suspend) {
             here_.send(here_.node.id, suspend_lease{id});
           } else {
             here_.send(here_.node.id, resume_lease{id});
           }
         });
-    made.queue =
-        std::make_unique<tasks::task_queue>(engine_of(here_), *amounts, *made.capacity);
+    made.queue = std::make_unique<tasks::task_queue>(engine_of(here_), *amounts, *made.capacity);
     made.capacity->set_shapes(made.queue->shape(), made.queue->cpu_shape());
     made.gpus = std::move(what.gpus);
     if (const auto at = early_.find(what.lease); at != early_.end()) {
@@ -232,9 +230,8 @@ void task_executor::begin(lease& under, process_id from, run_task what, const me
   }
   detail::invocation* call = nullptr;
   try {
-    call = read_payload(from, what.arguments, carrier, 0, [&](detail::input_archive& archive) {
-      return function->make(archive);
-    });
+    call = read_payload(from, what.arguments, carrier, 0,
+                        [&](detail::input_archive& archive) { return function->make(archive); });
   } catch (const std::exception& e) {
     fail(from, what.task,
          failure_with<runtime_env_error>("the arguments of task '" + std::string(function->name) +
@@ -244,8 +241,7 @@ void task_executor::begin(lease& under, process_id from, run_task what, const me
   const detail::object_ptr task = detail::object_ptr::adopt(call);
   std::shared_ptr<const detail::stored_options> options;
   if (!what.name.empty() || what.backpressure != 0) {
-    options =
-        detail::stored_options::make({.name = what.name, .backpressure = what.backpressure});
+    options = detail::stored_options::make({.name = what.name, .backpressure = what.backpressure});
   }
   track({from, what.task}, task, {}, what.backpressure, what.skip);
   detail::task_access::submit_to(static_cast<detail::task&>(*call), *under.queue,

@@ -72,27 +72,26 @@ class task_owner::line final : public lease_client {
     }
     for (detail::task* const task : hopeless) {
       const std::string text = "task '" + std::string(task->name()) + "' cannot run: " + what.text;
-      owner.finish(*task, what.why == refusal::worker_failed
-                              ? failure_with<runtime_env_error>(text)
-                              : failure_with<placement_error>(text));
+      owner.finish(*task, what.why == refusal::worker_failed ? failure_with<runtime_env_error>(text)
+                                                             : failure_with<placement_error>(text));
     }
   }
 
   /// Gives the lease back if it is idle for long. Requires the lock.
   void watch_idle(lease& of) {
     if (of.idle_timer != 0) return;
-    of.idle_timer = owner.here_.net->post_at(clock::now() + idle_lease, [this, id = of.id,
-                                                                        node = of.node] {
-      const std::lock_guard guard(owner.mutex_);
-      const auto at = std::find_if(leases.begin(), leases.end(), [&](const auto& l) {
-        return l->id == id && l->node == node;
-      });
-      if (at == leases.end()) return;
-      (*at)->idle_timer = 0;
-      if ((*at)->in_flight > 0) return;
-      owner.here_.send(node, return_lease{id});
-      leases.erase(at);
-    });
+    of.idle_timer =
+        owner.here_.net->post_at(clock::now() + idle_lease, [this, id = of.id, node = of.node] {
+          const std::lock_guard guard(owner.mutex_);
+          const auto at = std::find_if(leases.begin(), leases.end(), [&](const auto& l) {
+            return l->id == id && l->node == node;
+          });
+          if (at == leases.end()) return;
+          (*at)->idle_timer = 0;
+          if ((*at)->in_flight > 0) return;
+          owner.here_.send(node, return_lease{id});
+          leases.erase(at);
+        });
   }
 
   task_owner& owner;
@@ -243,11 +242,10 @@ void task_owner::on(process_id from, const task_done& what, const message& carri
     return;
   }
   try {
-    read_payload(from, what.result.value, carrier, 0,
-                 [&](detail::input_archive& archive) {
-                   task->complete_from(archive);
-                   return 0;
-                 });
+    read_payload(from, what.result.value, carrier, 0, [&](detail::input_archive& archive) {
+      task->complete_from(archive);
+      return 0;
+    });
   } catch (...) {
     task->abandon(detail::make_failure(std::current_exception()));
   }
@@ -280,8 +278,9 @@ void task_owner::on(process_id from, const stream_item& what, const message& car
   if (results != nullptr && results->stream()->produced() == what.index) {
     detail::object_ptr item;
     try {
-      item = read_payload(from, what.item.value, carrier, 0,
-                          [&](detail::input_archive& archive) { return results->read_item(archive); });
+      item = read_payload(from, what.item.value, carrier, 0, [&](detail::input_archive& archive) {
+        return results->read_item(archive);
+      });
       results->stream()->push(std::move(item), *task);
     } catch (const std::exception& e) {
       task->cancel(false, true);

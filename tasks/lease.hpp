@@ -75,7 +75,7 @@ class lease final : public core::job, public core::resource_holder {
   std::atomic<holding> holding_{holding::all};
   std::atomic<detail::task*> running_{nullptr};  ///< null while somebody looks at it
   detail::task* shown_ = nullptr;                ///< what `running_` is when nobody does
-  lease* next_ = nullptr;  // in the engine's list, as previous_
+  lease* next_ = nullptr;                        // in the engine's list, as previous_
   lease* previous_ = nullptr;
 };
 

@@ -163,8 +163,7 @@ task_queue& task_engine::local_queue(const detail::stored_options* stored, std::
   const std::lock_guard guard(queues_mutex_);
   task_queue*& known = by_shape_[ledger().intern(demand)];
   if (known == nullptr) {
-    known =
-        queues_.emplace_back(std::make_unique<task_queue>(*this, demand, ledger())).get();
+    known = queues_.emplace_back(std::make_unique<task_queue>(*this, demand, ledger())).get();
   }
   return *known;
 }
@@ -183,7 +182,8 @@ task_queue& task_engine::remote_queue_for(
   const std::lock_guard guard(queues_mutex_);
   task_queue*& known = remote_[key];
   if (known == nullptr) {
-    known = queues_.emplace_back(std::make_unique<remote_queue>(*this, demand, stored, isolated)).get();
+    known =
+        queues_.emplace_back(std::make_unique<remote_queue>(*this, demand, stored, isolated)).get();
   }
   return *known;
 }

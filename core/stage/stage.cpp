@@ -11,10 +11,9 @@ namespace troupe::core {
 struct stage::systems {
   struct configuration : caf::actor_system_config {
     explicit configuration(const stage_options& options) {
-      module_factories.push_back(
-          [options](caf::actor_system& host) -> caf::actor_system::module* {
-            return new stage_scheduler(host, options);
-          });
+      module_factories.push_back([options](caf::actor_system& host) -> caf::actor_system::module* {
+        return new stage_scheduler(host, options);
+      });
       // CAF's own logger and its configuration files are not ours to read.
       set("logger.verbosity", caf::atom("quiet"));
     }

@@ -85,24 +85,25 @@ TEST_CASE("a retry without a delay keeps the order of calls") {
 TEST_CASE("a retry with a delay lets other calls run meanwhile") {
   const auto session = start();
   const auto f = remote<fragile>();
-  const auto patient =
-      f.with({.retry_exceptions = true, .retry_delay = 1h, .retry_max_delay = 1h, .max_task_retries = 1});
+  const auto patient = f.with(
+      {.retry_exceptions = true, .retry_delay = 1h, .retry_max_delay = 1h, .max_task_retries = 1});
   const auto waiting = patient.remote<&fragile::ready_at>(1);
   CHECK(fetch(f.remote<&fragile::all>()).empty());
   CHECK_FALSE(waiting.ready());
   CHECK(troupe::cancel(waiting));
   CHECK(eventually([&] { return f.pending_calls() == 0; }));
-  const auto brief =
-      f.with({.retry_exceptions = true, .retry_delay = 1ms, .max_task_retries = 3});
+  const auto brief = f.with({.retry_exceptions = true, .retry_delay = 1ms, .max_task_retries = 3});
   CHECK(fetch(brief.remote<&fragile::ready_at>(3)) == 3);
 }
 
 TEST_CASE("a call that waits for its next attempt ends with its killed actor") {
   const auto session = start();
   const auto f = remote<fragile>();
-  const auto waiting =
-      f.with({.retry_exceptions = true, .retry_delay = 1h, .retry_max_delay = 1h, .max_task_retries = 1})
-          .remote<&fragile::ready_at>(1);
+  const auto waiting = f.with({.retry_exceptions = true,
+                               .retry_delay = 1h,
+                               .retry_max_delay = 1h,
+                               .max_task_retries = 1})
+                           .remote<&fragile::ready_at>(1);
   fetch(f.remote<&fragile::all>());
   troupe::kill(f);
   CHECK_THROWS_AS(fetch(waiting), actor_died_error);

@@ -81,7 +81,9 @@ TEST_CASE("a generator's results come from its worker while it runs") {
   programs().passes("streams");
 }
 
-TEST_CASE("a cancel reaches the worker, and its CPU is free again") { programs().passes("cancels"); }
+TEST_CASE("a cancel reaches the worker, and its CPU is free again") {
+  programs().passes("cancels");
+}
 
 TEST_CASE("refs travel in arguments and results, and their objects live as long as they do") {
   programs().passes("objects");

@@ -32,14 +32,14 @@ void check(bool good, const char* what, int line) {
   std::cout << "line " << line << ": " << what << '\n';
 }
 #define CHECK(condition) check(static_cast<bool>(condition), #condition, __LINE__)
-#define CHECK_THROWS_AS(expression, type)    \
-  do {                                       \
-    bool thrown = false;                     \
-    try {                                    \
-      static_cast<void>(expression);         \
-    } catch (const type&) {                  \
-      thrown = true;                         \
-    }                                        \
+#define CHECK_THROWS_AS(expression, type)                  \
+  do {                                                     \
+    bool thrown = false;                                   \
+    try {                                                  \
+      static_cast<void>(expression);                       \
+    } catch (const type&) {                                \
+      thrown = true;                                       \
+    }                                                      \
     check(thrown, #expression " throws " #type, __LINE__); \
   } while (false)
 
@@ -195,7 +195,9 @@ struct unborn {
   unborn() { throw std::runtime_error("stillborn"); }
   int answer() { return 1; }
 };
-int add_to(troupe::actor_handle<counter> c, int by) { return troupe::get(c.remote<&counter::add>(by)); }
+int add_to(troupe::actor_handle<counter> c, int by) {
+  return troupe::get(c.remote<&counter::add>(by));
+}
 int add_by_name(const std::string& name, int by) {
   return troupe::get(troupe::get_actor<counter>(name).remote<&counter::add>(by));
 }
@@ -262,8 +264,8 @@ int crash_by(int how) {
 }
 
 void worker_deaths() {
-  const std::string path = std::filesystem::temp_directory_path() /
-                           ("troupe-crash-" + std::to_string(::getpid()));
+  const std::string path =
+      std::filesystem::temp_directory_path() / ("troupe-crash-" + std::to_string(::getpid()));
   CHECK(fetch(remote<crash_until>(path, 2)) == 7);
   std::filesystem::remove(path);
   try {
@@ -284,8 +286,8 @@ void worker_deaths() {
 }
 
 void actor_deaths() {
-  const auto c = with({.max_restarts = 3, .isolation = troupe::isolation::process})
-                     .remote<counter>(10);
+  const auto c =
+      with({.max_restarts = 3, .isolation = troupe::isolation::process}).remote<counter>(10);
   const auto neighbour = remote<counter>(1);
   CHECK(fetch(c.remote<&counter::add>(1)) == 11);
   CHECK(fetch(neighbour.remote<&counter::add>(1)) == 2);

@@ -199,8 +199,8 @@ decltype(auto) construction_input(A&& argument) {
 template <class Target, class Slots>
 struct construction_archive {};
 template <class Target, class... Slot>
-requires(archivable_v<wire_type_t<typename Slot::received_as>>&&...)
-struct construction_archive<Target, std::tuple<Slot...>> {
+requires(archivable_v<wire_type_t<typename Slot::received_as>>&&...) struct construction_archive<
+    Target, std::tuple<Slot...>> {
   using reader = construction_reader<Target, typename Slot::received_as...>;
 };
 

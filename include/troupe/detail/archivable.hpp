@@ -67,8 +67,8 @@ constexpr bool declared_in_std() {
 template <class T>
 constexpr bool judge_archivable();
 
-/// Types that pass where an archivable one is asked for, but whose values cannot leave their process:
-/// archiving one throws.
+/// Types that pass where an archivable one is asked for, but whose values cannot leave their
+/// process: archiving one throws.
 template <class T>
 inline constexpr bool stays_in_process_v = false;
 

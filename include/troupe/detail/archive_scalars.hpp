@@ -59,13 +59,14 @@ void load(input_archive& ar, T& value) {
 // --- what stays in its process -------------------------------------------------------------------
 
 template <class T>
-requires(stays_in_process_v<T> && !requires(const T& t, output_archive& a) { t.save(a); })
-void save(output_archive&, const T&) {
+requires(stays_in_process_v<T> && !requires(const T& t, output_archive& a) {
+  t.save(a);
+}) void save(output_archive&, const T&) {
   refuse_in_process(type_name<T>(), true);
 }
 template <class T>
-requires(stays_in_process_v<T> && !requires(T& t, input_archive& a) { t.load(a); })
-void load(input_archive&, T&) {
+requires(stays_in_process_v<T> &&
+         !requires(T & t, input_archive& a) { t.load(a); }) void load(input_archive&, T&) {
   refuse_in_process(type_name<T>(), false);
 }
 

@@ -180,7 +180,8 @@ class plain_call final : public stored_call<Base, Target, Slots> {
     if constexpr (remotable<Base, Target, Slots>) save_value_of<value_type>(archive, this->value());
   }
   void complete_from([[maybe_unused]] input_archive& archive) noexcept override {
-    if constexpr (remotable<Base, Target, Slots>) receive_value<value_type>(*this, result_, archive);
+    if constexpr (remotable<Base, Target, Slots>)
+      receive_value<value_type>(*this, result_, archive);
   }
 
  private:
@@ -222,7 +223,8 @@ class async_call final : public stored_call<Base, Target, Slots> {
     if constexpr (remotable<Base, Target, Slots>) save_value_of<value_type>(archive, this->value());
   }
   void complete_from([[maybe_unused]] input_archive& archive) noexcept override {
-    if constexpr (remotable<Base, Target, Slots>) receive_value<value_type>(*this, result_, archive);
+    if constexpr (remotable<Base, Target, Slots>)
+      receive_value<value_type>(*this, result_, archive);
   }
 
  private:

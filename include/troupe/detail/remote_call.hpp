@@ -1,5 +1,6 @@
-/// What is made of a function, method or constructor so that another process can call it: a key that
-/// every binary of the program agrees on, and how its arguments and results are written and read.
+/// What is made of a function, method or constructor so that another process can call it: a key
+/// that every binary of the program agrees on, and how its arguments and results are written and
+/// read.
 #pragma once
 
 #include <concepts>
