@@ -91,6 +91,11 @@ class stream final : public stream_state {
     return item;
   }
 
+  void begin_after(std::size_t given) noexcept override {
+    const std::lock_guard guard(mutex_);
+    produced_ = given;
+  }
+
   void on_consumed(consumption f) override {
     const std::lock_guard guard(mutex_);
     on_consumed_ = std::move(f);

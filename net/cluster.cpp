@@ -13,6 +13,7 @@
 #include "core/node_name.hpp"
 #include "net/demand.hpp"
 #include "net/failures.hpp"
+#include "net/session_files.hpp"
 
 namespace troupe::net {
 
@@ -22,6 +23,7 @@ using clock = std::chrono::steady_clock;
 
 constexpr auto register_timeout = std::chrono::seconds(20);
 constexpr auto answer_timeout = std::chrono::seconds(60);
+constexpr auto node_watch_period = std::chrono::seconds(1);
 
 endpoint_options options_for(const cluster_address& at) {
   endpoint_options options;
@@ -36,6 +38,7 @@ endpoint_options options_for(const cluster_address& at) {
 cluster::cluster(core::runtime& runtime, const cluster_address& at, register_process introduction)
     : here_(&runtime) {
   here_.is_worker = introduction.role == process_role::worker;
+  node_folder_ = at.node_folder;
   objects_ = std::make_unique<object_sharing>(here_);
   desk_ = std::make_unique<lease_desk>(here_);
   owner_ = std::make_unique<task_owner>(here_, *desk_);
@@ -127,7 +130,17 @@ void cluster::start() {
   here_.net->post([this] {
     started_ = true;
     for (auto& [from, what] : std::exchange(early_, {})) received(from, std::move(what));
+    if (!node_folder_.empty()) watch_node();
   });
+}
+
+void cluster::watch_node() {
+  if (closed_.load()) return;
+  if (!node_runs(node_folder_)) {
+    unreachable(here_.node.id, "its daemon has ended; see the log in " + node_folder_);
+    return;
+  }
+  here_.net->post_at(clock::now() + node_watch_period, [this] { watch_node(); });
 }
 
 void cluster::received(process_id from, message&& what) {
@@ -301,7 +314,7 @@ void cluster::unreachable(process_id peer, const std::string& why) {
 
 void cluster::process_gone(process_id gone, const std::string& cause) {
   here_.net->forget(gone);
-  desk_->process_gone(gone);
+  desk_->process_gone(gone, cause);
   owner_->process_gone(gone, cause);
   executor_->process_gone(gone);
   manager_->process_gone(gone, cause);

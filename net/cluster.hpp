@@ -91,8 +91,12 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   detail::actor_core_ptr handle_of(const name_reply& known, const detail::class_info& info,
                                    std::string_view name);
   void end(const std::string& why);
+  /// Looks again and again whether the node's daemon lives: a link that worked once is tried for
+  /// ever.
+  void watch_node();
 
   process here_;
+  std::string node_folder_;
   std::atomic<bool> closed_{false};  // no handler does anything any more
   bool started_ = false;             // of the endpoint's thread, as the next one
   std::vector<std::pair<process_id, message>> early_;

@@ -23,11 +23,18 @@ std::string key_of(const std::string& key_file) {
   return key_file.empty() ? std::string() : read_cluster_key(key_file);
 }
 
+/// Where the node listens, others of the cluster come from other machines, too.
+std::string beside(const peer& node) {
+  const std::size_t colon = node.remote.rfind(':');
+  return colon == std::string::npos ? std::string() : node.remote.substr(0, colon) + ":0";
+}
+
 cluster_address by(const node_file& node) {
   return {.node = node.self,
           .session_dir = node.session_dir,
           .cluster_key = key_of(node.key_file),
-          .listen = {}};
+          .listen = beside(node.self),
+          .node_folder = node.session_dir};
 }
 
 std::uint64_t number(std::string_view text, int base, const char* what) {
@@ -85,9 +92,7 @@ cluster_address worker_address() {
   result.session_dir = session_dir != nullptr ? session_dir : session_base();
   const char* const key_file = variable("TROUPE_KEY_FILE");
   result.cluster_key = key_of(key_file != nullptr ? key_file : "");
-  // Where its node listens, others of the cluster come from other machines, too.
-  const std::size_t colon = result.node.remote.rfind(':');
-  if (colon != std::string::npos) result.listen = result.node.remote.substr(0, colon) + ":0";
+  result.listen = beside(result.node);
   return result;
 }
 

@@ -13,6 +13,8 @@ struct cluster_address {
   std::string session_dir;  ///< where this process makes its own socket
   std::string cluster_key;  ///< empty: unix sockets only
   std::string listen;       ///< HOST:PORT for other machines; empty: none
+  /// The folder that the node's daemon holds locked while it lives; empty when it is elsewhere.
+  std::string node_folder;
 };
 
 /// Where `address` leads: "auto" is the node that was started last on this machine, HOST:PORT a

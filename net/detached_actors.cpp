@@ -96,7 +96,7 @@ void detached_actors::received(process_id from, message&& what) {
 }
 
 void detached_actors::process_died(const net::process_died& what) {
-  desk_.process_gone(what.process);
+  desk_.process_gone(what.process, what.cause);
   manager_.process_gone(what.process, what.cause);
   objects_.process_gone(what.process, what.cause);
 }

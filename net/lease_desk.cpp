@@ -9,8 +9,14 @@ std::uint64_t lease_desk::ask(request_lease what, lease_client& who) {
     number = what.request = ++last_;
     open_[number] = {what, &who, here_.node.id};
   }
-  here_.send(here_.node.id, std::move(what));
+  if (!here_.send(here_.node.id, std::move(what))) {
+    here_.net->post([this, number] { refuse(number, "the node of this process is gone"); });
+  }
   return number;
+}
+
+void lease_desk::refuse(std::uint64_t request, const std::string& why) {
+  on(here_.node.id, lease_refused{request, refusal::shutting_down, why});
 }
 
 void lease_desk::withdraw(std::uint64_t request) {
@@ -68,18 +74,26 @@ void lease_desk::on(process_id from, const lease_redirected& what) {
   here_.send(what.node.id, std::move(next));
 }
 
-void lease_desk::process_gone(process_id gone) {
+void lease_desk::process_gone(process_id gone, const std::string& cause) {
   std::vector<request_lease> again;
+  std::vector<std::uint64_t> hopeless;
   {
     const std::lock_guard guard(mutex_);
     for (auto& [number, request] : open_) {
       if (request.at != gone) continue;
+      if (gone == here_.node.id) {
+        hopeless.push_back(number);
+        continue;
+      }
       request.at = here_.node.id;
       request.what.redirections = 0;
       again.push_back(request.what);
     }
   }
   for (request_lease& request : again) here_.send(here_.node.id, std::move(request));
+  for (const std::uint64_t number : hopeless) {
+    refuse(number, "the node of this process is gone: " + cause);
+  }
 }
 
 }  // namespace troupe::net

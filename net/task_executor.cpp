@@ -262,6 +262,7 @@ void task_executor::track(global_id key, const detail::object_ptr& work, kind_of
     work->when_ready(*answer);
     return;
   }
+  results->stream()->begin_after(skip);
   const std::uint64_t window =
       backpressure != 0 ? backpressure : here_.runtime().settings.generator_backpressure;
   auto stream = std::make_shared<streaming>(here_, key, *results, work, window, skip);

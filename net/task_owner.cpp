@@ -73,7 +73,9 @@ class task_owner::line final : public lease_client {
     for (detail::task* const task : hopeless) {
       const std::string text = "task '" + std::string(task->name()) + "' cannot run: " + what.text;
       owner.finish(*task, what.why == refusal::worker_failed ? failure_with<runtime_env_error>(text)
-                                                             : failure_with<placement_error>(text));
+                          : what.why == refusal::shutting_down
+                              ? failure_with<connection_error>(text)
+                              : failure_with<placement_error>(text));
     }
   }
 

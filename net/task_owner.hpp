@@ -37,8 +37,9 @@ class lease_desk {
   void on(process_id from, const lease_granted& what);
   void on(process_id from, const lease_refused& what);
   void on(process_id from, const lease_redirected& what);
-  /// Requests that lay with a node that is gone are asked again.
-  void process_gone(process_id gone);
+  /// Requests that lay with a node that is gone are asked again, of this process's node; when it is
+  /// that one, they are refused.
+  void process_gone(process_id gone, const std::string& cause);
 
  private:
   struct open_request {
@@ -46,6 +47,8 @@ class lease_desk {
     lease_client* who = nullptr;
     process_id at = 0;
   };
+  void refuse(std::uint64_t request, const std::string& why);
+
   process& here_;
   std::mutex mutex_;
   std::uint64_t last_ = 0;  // guarded by mutex_, as below

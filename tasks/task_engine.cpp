@@ -173,6 +173,10 @@ task_queue& task_engine::remote_queue_for(
     const std::shared_ptr<const detail::stored_options>& stored, bool isolated) {
   const options& wanted = stored != nullptr ? stored->get() : defaults;
   isolated = isolated || wanted.isolation == isolation::process;
+  if (!wanted.placement_group.empty()) {
+    throw placement_error("there is no placement group '" + std::string(wanted.placement_group) +
+                          "'");
+  }
   const core::resource_set demand = demand_of(wanted);
   const scheduling& where = wanted.scheduling;
   std::string key = demand.to_string();

@@ -183,6 +183,20 @@ inline bound_options with(const options& given) {
   return bound_options(detail::stored_options::make(given));
 }
 
+/// Names methods that other programs of a cluster call on actors of this one, though this one
+/// itself does not: `const troupe::exports<&chef::cook, &chef::taste> chef_methods;` at namespace
+/// scope. A method that a program calls anywhere needs no such word in that program.
+template <auto... M>
+class exports {
+ public:
+  exports() noexcept
+      : keys_{detail::registration<detail::call_reader<
+            detail::actor_call, detail::method_target<M, detail::class_of<M>>>>::key...} {}
+
+ private:
+  std::uint64_t keys_[sizeof...(M)];
+};
+
 /// The actor that was started with this name. `in_namespace` is the session's when empty.
 /// @throws actor_name_error when there is none, or it is of another class.
 template <class T>

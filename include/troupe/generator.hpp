@@ -48,6 +48,8 @@ class TROUPE_API stream_state {
   virtual bool at_end() const noexcept = 0;
   /// The consumer is gone: the producer stops.
   virtual void abandon() noexcept = 0;
+  /// Of an attempt after others, elsewhere: so many items were given already.
+  virtual void begin_after(std::size_t given) noexcept = 0;
   /// An item if one is there, without waiting.
   virtual object_ptr try_next() noexcept = 0;
   /// Tells a producer in another process how many items have been read in all, and whether no

@@ -24,7 +24,7 @@ const std::string program = TROUPE_TEST_BINARY_DIR "/test/cluster_driver";
 /// Runs scenarios of the driver on a head with two CPUs.
 class programs {
  public:
-  programs() { cluster_.start_head("head", {"--num-cpus=2"}); }
+  programs() : head_(cluster_.start_head("head", {"--num-cpus=2"})) {}
 
   std::vector<std::string> environment() const {
     return {"TROUPE_SESSION_BASE=" + cluster_.base(), "TROUPE_ADDRESS=auto",
@@ -36,19 +36,20 @@ class programs {
     CHECK(ran.code == 0);
     CHECK_THAT(ran.out, contains("ok"));
   }
-  const daemons& cluster() const { return cluster_; }
+  std::int64_t head_pid() const { return head_.pid; }
 
  private:
   daemons cluster_;
+  troupe::net::node_file head_;
 };
 
 /// A driver that has started and waits.
 class running_driver {
  public:
-  explicit running_driver(const programs& on) {
+  running_driver(const programs& on, const std::string& scenario) {
     std::string command = "env";
     for (const std::string& variable : on.environment()) command += " '" + variable + "'";
-    pipe_ = ::popen((command + " " + program + " wait_to_be_killed 2>/dev/null").c_str(), "r");
+    pipe_ = ::popen((command + " " + program + " " + scenario + " 2>/dev/null").c_str(), "r");
     long long own = 0;
     long long worker = 0;
     if (std::fscanf(pipe_, "ready %lld %lld", &own, &worker) == 2) {
@@ -60,6 +61,13 @@ class running_driver {
     if (pid != 0 && process_lives(pid)) ::kill(static_cast<pid_t>(pid), SIGKILL);
     ::pclose(pipe_);
   }
+  /// What it says after that, to its end.
+  std::string rest() {
+    std::string text;
+    for (int c = std::fgetc(pipe_); c != EOF; c = std::fgetc(pipe_)) text += static_cast<char>(c);
+    return text;
+  }
+
   std::int64_t pid = 0;
   std::int64_t worker_pid = 0;
 
@@ -111,12 +119,25 @@ TEST_CASE("an actor whose process dies begins again as often as it may; its neig
 
 TEST_CASE("the workers of a driver that is killed end") {
   const programs on;
-  const running_driver victim(on);
+  const running_driver victim(on, "wait_to_be_killed");
   REQUIRE(victim.pid != 0);
   REQUIRE(process_lives(victim.worker_pid));
   ::kill(static_cast<pid_t>(victim.pid), SIGKILL);
   CHECK(eventually([&] { return !process_lives(victim.worker_pid); }));
   on.passes("tasks");  // and the next one finds a cluster that works
+}
+
+TEST_CASE("a generator whose worker dies goes on in another one, and gives nothing twice") {
+  programs().passes("stream_deaths");
+}
+
+TEST_CASE("a program whose node is killed gets errors, and ends") {
+  const programs on;
+  running_driver driver(on, "lose_node");
+  REQUIRE(driver.pid != 0);
+  ::kill(static_cast<pid_t>(on.head_pid()), SIGKILL);
+  CHECK_THAT(driver.rest(), contains("ok"));
+  CHECK(eventually([&] { return !process_lives(driver.worker_pid); }));
 }
 
 TEST_CASE("a program without a cluster says how to get one") {

@@ -310,6 +310,40 @@ void wait_to_be_killed() {
   troupe::get(t);
 }
 
+/// Its node is killed meanwhile.
+void lose_node() {
+  const auto c = remote<counter>(1);
+  const auto host = fetch(c.remote<&counter::host>());
+  const auto t = remote<sleepy>();
+  std::cout << "ready " << ::getpid() << ' ' << host << std::endl;
+  CHECK_THROWS_AS(fetch(t), troupe::connection_error);
+  CHECK_THROWS_AS(fetch(remote<add>(1, 2)), troupe::connection_error);
+  CHECK_THROWS_AS(fetch(c.remote<&counter::add>(1)), troupe::actor_died_error);
+}
+
+/// A generator whose worker dies goes on where it was.
+troupe::generator<int> dies_at(int n, std::string path) {
+  for (int i = 0; i < n; ++i) {
+    if (i == n / 2 && !std::filesystem::exists(path)) {
+      std::ofstream(path) << 'x';
+      std::this_thread::sleep_for(200ms);  // what was given is on its way
+      std::raise(SIGKILL);
+    }
+    co_yield i;
+  }
+}
+void stream_deaths() {
+  const std::string path =
+      std::filesystem::temp_directory_path() / ("troupe-stream-" + std::to_string(::getpid()));
+  std::vector<int> got;
+  for (const auto& ref : remote<dies_at>(40, path)) got.push_back(fetch(ref));
+  std::filesystem::remove(path);
+  CHECK(got.size() == 40);
+  bool in_order = true;
+  for (std::size_t i = 0; i < got.size(); ++i) in_order = in_order && got[i] == static_cast<int>(i);
+  CHECK(in_order);
+}
+
 const std::map<std::string, std::function<void()>> scenarios{
     {"tasks", tasks},
     {"errors", errors},
@@ -323,6 +357,8 @@ const std::map<std::string, std::function<void()>> scenarios{
     {"worker_deaths", worker_deaths},
     {"actor_deaths", actor_deaths},
     {"wait_to_be_killed", wait_to_be_killed},
+    {"lose_node", lose_node},
+    {"stream_deaths", stream_deaths},
 };
 
 }  // namespace
