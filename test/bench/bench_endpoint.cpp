@@ -17,6 +17,7 @@
 
 #include "net/endpoint.hpp"
 #include "test/bench/bench.hpp"
+#include "test/bench/raw_zeromq.hpp"
 
 namespace troupe::bench {
 namespace {
@@ -243,4 +244,20 @@ const registered link_rate("link_rate", rate);
 const registered link_round_trip("link_round_trip", round_trip);
 
 }  // namespace
+
+class raw_zeromq::implementation {
+ public:
+  setting all;
+};
+
+raw_zeromq::raw_zeromq() : impl_(std::make_unique<implementation>()) {}
+raw_zeromq::~raw_zeromq() = default;
+
+double raw_zeromq::rate(std::uint64_t count) {
+  return static_cast<double>(count) / seconds([&] { impl_->all.raw_burst(count); });
+}
+double raw_zeromq::round_trip(int count) {
+  return seconds([&] { impl_->all.raw_round_trips(count); }) / count * 1e6;
+}
+
 }  // namespace troupe::bench

@@ -117,10 +117,12 @@ net::status ask(const given_options& given, std::string& address) {
   options.session_dir = base;
   options.cluster_key = find_key(given, local, base);
   options.connect_timeout = timeout;
+  const bool is_near = local && local->is_head() && local->head == address;
+  if (!is_near) options.listen_address = "0.0.0.0:0";  // the head answers over a link of its own
   net::endpoint endpoint(options, handler);
   const socket_file socket(endpoint.self().local);
   net::peer head;
-  if (local && local->is_head() && local->head == address) {
+  if (is_near) {
     head = local->self;
     endpoint.learn(head);
   } else {

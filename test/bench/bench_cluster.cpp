@@ -1,0 +1,179 @@
+// What crosses a process costs, beside ZeroMQ alone: tasks, calls and actors of a head on this
+// machine with two CPUs.
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <troupe/troupe.hpp>
+
+#include "test/bench/bench.hpp"
+#include "test/bench/raw_zeromq.hpp"
+
+namespace troupe::bench {
+
+// Not in a nameless namespace: they are called by name in the workers.
+inline int cluster_noop(int n) { return n; }
+struct cluster_counter {
+  int add(int by) { return value += by; }
+  int value = 0;
+};
+
+namespace {
+
+/// ZeroMQ's peer, a head, and this program as its driver.
+class on_cluster {
+ public:
+  on_cluster() {
+    char name[] = "/tmp/troupe-bench-XXXXXX";
+    if (::mkdtemp(name) == nullptr) throw std::runtime_error("cannot make a folder in /tmp");
+    folder_ = name;
+    ::setenv("TROUPE_SESSION_BASE", name, 1);
+    command("start --head --port 0 --num-cpus 2 --node-name bench");
+    session_ = std::make_unique<session>(init({.address = "auto", .log_level = log_level::error}));
+    get(remote<&cluster_noop>(1));
+  }
+  ~on_cluster() {
+    session_.reset();
+    try {
+      command("stop --all");
+    } catch (const std::exception&) {
+    }
+    std::error_code none;
+    std::filesystem::remove_all(folder_, none);
+    ::unsetenv("TROUPE_SESSION_BASE");
+  }
+
+  raw_zeromq raw;  // first: it forks
+
+ private:
+  static void command(const std::string& words) {
+    const std::string line = TROUPE_BENCH_COMMAND " " + words + " > /dev/null";
+    if (std::system(line.c_str()) != 0) throw std::runtime_error("this failed: " + line);
+  }
+  std::string folder_;
+  std::unique_ptr<session> session_;
+};
+
+template <class Make>
+double rate_of(int count, Make&& make) {
+  return count / seconds([&] {
+           std::vector<object_ref<int>> refs;
+           refs.reserve(static_cast<std::size_t>(count));
+           for (int i = 0; i < count; ++i) refs.push_back(make(i));
+           for (const auto& ref : refs) keep(get(ref));
+         });
+}
+
+std::vector<figure> both(const std::string& name, pair_of_medians of, bool rate) {
+  return {{.name = name,
+           .value = of.value,
+           .unit = rate ? "1/s" : "us",
+           .higher_is_better = rate,
+           .peer = "raw ZeroMQ DEALER/ROUTER, 100 B",
+           .peer_value = of.peer}};
+}
+
+const registered task_async("cluster_task_noop_async", [] {
+  on_cluster here;
+  constexpr int count = 100'000;
+  return both("cluster_task_noop_async",
+              alternate(
+                  5, [] { return rate_of(count, [](int i) { return remote<&cluster_noop>(i); }); },
+                  [&] { return here.raw.rate(count); }),
+              true);
+});
+
+const registered task_sync("cluster_task_noop_sync", [] {
+  on_cluster here;
+  constexpr int count = 3'000;
+  return both("cluster_task_noop_sync",
+              alternate(
+                  5,
+                  [] {
+                    return seconds([] {
+                             for (int i = 0; i < count; ++i) keep(get(remote<&cluster_noop>(i)));
+                           }) /
+                           count * 1e6;
+                  },
+                  [&] { return here.raw.round_trip(count); }),
+              false);
+});
+
+const registered call_async("cluster_actor_call_async", [] {
+  on_cluster here;
+  constexpr int count = 100'000;
+  const auto c = remote<cluster_counter>();
+  get(c.ready());
+  return both(
+      "cluster_actor_call_async",
+      alternate(
+          5,
+          [&] { return rate_of(count, [&](int) { return c.remote<&cluster_counter::add>(1); }); },
+          [&] { return here.raw.rate(count); }),
+      true);
+});
+
+const registered call_sync("cluster_actor_call_sync", [] {
+  on_cluster here;
+  constexpr int count = 3'000;
+  const auto c = remote<cluster_counter>();
+  get(c.ready());
+  return both("cluster_actor_call_sync",
+              alternate(
+                  5,
+                  [&] {
+                    return seconds([&] {
+                             for (int i = 0; i < count; ++i) {
+                               keep(get(c.remote<&cluster_counter::add>(1)));
+                             }
+                           }) /
+                           count * 1e6;
+                  },
+                  [&] { return here.raw.round_trip(count); }),
+              false);
+});
+
+const registered actor_create("cluster_actor_create", [] {
+  on_cluster here;
+  constexpr int count = 5'000;
+  const auto measured = [] {
+    return count / seconds([] {
+             std::vector<actor_handle<cluster_counter>> all;
+             for (int i = 0; i < count; ++i) all.push_back(remote<cluster_counter>());
+             for (const auto& one : all) get(one.ready());
+           });
+  };
+  measured();
+  std::vector<double> runs;
+  for (int i = 0; i < 5; ++i) runs.push_back(measured());
+  return std::vector<figure>{
+      {.name = "cluster_actor_create", .value = median(std::move(runs)), .unit = "1/s"}};
+});
+
+const registered wait_1k("cluster_wait_1k", [] {
+  on_cluster here;
+  constexpr int count = 1'000;
+  const auto measured = [] {
+    std::vector<object_ref<int>> refs;
+    for (int i = 0; i < count; ++i) refs.push_back(remote<&cluster_noop>(i));
+    return seconds([&] {
+             auto rest = ref_set<object_ref<int>>(std::move(refs));
+             while (!rest.empty()) keep(rest.take());
+           }) /
+           count * 1e6;
+  };
+  measured();
+  std::vector<double> runs;
+  for (int i = 0; i < 5; ++i) runs.push_back(measured());
+  return std::vector<figure>{{.name = "cluster_wait_1k",
+                              .value = median(std::move(runs)),
+                              .unit = "us/ref",
+                              .higher_is_better = false}};
+});
+
+}  // namespace
+}  // namespace troupe::bench
