@@ -89,7 +89,9 @@ void actor_engine::enlist(local_actor& actor) {
     if (const auto holder = registry_.find(in, o.name)) {
       local_actor* const other = named_.at(*holder);
       // One that goes out of scope can be reached no more, though it has not ended yet.
-      const bool going = other->handles_.load() == local_actor::no_more_handles;
+      // One that is being ended for good fails its calls already; its name goes with them.
+      const bool going =
+          other->handles_.load() == local_actor::no_more_handles || other->ending_.load();
       if (!going && other->life() != local_actor::phase::dead) {
         throw actor_name_error("the name " + quoted(in, o.name) + " is taken by actor " +
                                other->full_name() + ": choose another one, or use get_if_exists");
@@ -112,7 +114,7 @@ actor_core_ptr actor_engine::existing(std::string_view in_namespace, std::string
   const auto id = registry_.find(in_namespace, name);
   if (!id) return {};
   local_actor* const actor = named_.at(*id);
-  if (!actor->try_add_handle()) return {};
+  if (actor->ending_.load() || !actor->try_add_handle()) return {};
   actor_core_ptr handle = actor_core_ptr::adopt(actor);
   if (*actor->info().type != *info.type) {
     throw actor_name_error("the actor " + quoted(in_namespace, name) + " is a " +
