@@ -46,6 +46,10 @@ cluster::cluster(core::runtime& runtime, const cluster_address& at, register_pro
   manager_ = std::make_unique<actor_manager>(here_, *desk_, *objects_);
   directory_ = std::make_unique<actor_directory>(here_, *objects_);
   host_ = std::make_unique<actor_host>(here_, *executor_);
+  directory_->kill_owned = [this](std::uint64_t actor, exit_reason reason, const std::string& text,
+                                  bool may_restart) {
+    manager_->kill(actor, reason, text, may_restart);
+  };
   net_ = std::make_unique<endpoint>(options_for(at), *this);
   here_.net = net_.get();
   if (at.node.id != 0) {

@@ -435,6 +435,10 @@ void remote_actor::owner_gone(const std::string& cause) {
 void remote_actor::abandon(const std::string& why) noexcept { over(exit_reason::shutdown, why); }
 
 void remote_actor::order_end(exit_reason reason, std::string message, bool may_restart) noexcept {
+  if (id_.owner == here_.self() && directory_.kill_owned) {
+    directory_.kill_owned(id_.local, reason, message, may_restart);
+    return;
+  }
   here_.send(id_.owner, kill_actor{id_.local, !may_restart, static_cast<std::uint8_t>(reason),
                                    std::move(message)});
 }

@@ -131,6 +131,8 @@ class actor_directory {
   void on_item(process_id from, const stream_item& what, const message& carrier);
   void process_gone(process_id gone, const std::string& cause);
   void abandon_all(const std::string& why) noexcept;
+  /// Ends an actor that this process owns, before further calls of it are sent. Set once.
+  std::function<void(std::uint64_t, exit_reason, const std::string&, bool)> kill_owned;
 
  private:
   friend class remote_actor;

@@ -217,6 +217,7 @@ void actors() {
   CHECK_THROWS_AS(fetch(c.remote<&counter::refuse>()), std::invalid_argument);
   CHECK(fetch(c.remote<&counter::add>(0)) == 2'020);
   troupe::kill(c);
+  while (c.alive()) std::this_thread::yield();  // its owner has it told to every handle
   CHECK_THROWS_AS(fetch(c.remote<&counter::add>(1)), troupe::actor_died_error);
   const auto u = remote<unborn>();
   CHECK_THROWS_AS(fetch(u.remote<&unborn::answer>()), troupe::actor_died_error);
@@ -244,6 +245,7 @@ void find_detached() {
   const auto c = troupe::get_actor<counter>("vault");
   CHECK(fetch(c.remote<&counter::add>(1)) == 102);
   troupe::kill(c);
+  while (c.alive()) std::this_thread::yield();
   CHECK_THROWS_AS(fetch(c.remote<&counter::add>(1)), troupe::actor_died_error);
 }
 
