@@ -197,7 +197,12 @@ template <class... Error>
 std::exception_ptr nth_of(std::uint8_t index, const std::string& message) {
   std::exception_ptr result;
   std::uint8_t at = 0;
-  ((++at == index ? (result = std::make_exception_ptr(Error(message)), true) : false) || ...);
+  const auto is_it = [&]<class E>(std::type_identity<E>) {
+    if (++at != index) return false;
+    result = std::make_exception_ptr(E(message));
+    return true;
+  };
+  static_cast<void>((is_it(std::type_identity<Error>{}) || ...));
   return result;
 }
 

@@ -70,6 +70,7 @@ std::string_view trim(std::string_view text) {
 void check_line(std::string_view line, const std::string& where) {
   const std::string_view text = trim(line);
   if (text.starts_with('[')) refuse_value(where, text, "begins a section", line_allowed);
+  if (text.starts_with('=')) refuse_value(where, text, "has a value without a name", line_allowed);
   const std::size_t hash = text.find('#');
   if (hash == std::string_view::npos || hash == 0) return;
   if (blanks.find(text[hash - 1]) == std::string_view::npos) {

@@ -265,6 +265,7 @@ TEST_CASE("an error in a file names the file and the line") {
                                        {"num-gpus = 2", "second value"},
                                        {"num-cpus", "is no entry"},
                                        {"[section]", "begins a section"},
+                                       {"= 4", "has a value without a name"},
                                        {"log-file = /tmp/a#b", "# inside a word"}}));
   CAPTURE(line);
   const temp_folder folder;

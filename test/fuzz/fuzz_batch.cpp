@@ -1,42 +1,32 @@
 // Reads any bytes as a batch. Input: the header, one byte for the number of big frames
 // and two bytes for the size of each, the frames, and the rest as the frame of small messages.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <span>
 #include <utility>
 #include <vector>
 
 #include "net/batch.hpp"
+#include "test/fuzz/fuzz.hpp"
 
+using namespace troupe;
 using namespace troupe::net;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  std::span<const std::byte> rest = std::as_bytes(std::span(data, size));
-  const auto take = [&rest](std::size_t wanted) {
-    const auto taken = rest.first(std::min(wanted, rest.size()));
-    rest = rest.subspan(taken.size());
-    return taken;
-  };
-  const auto header = decode_header(take(batch_header_bytes));
+  fuzz::input in(data, size);
+  const auto header = decode_header(in.take(batch_header_bytes));
   std::uint32_t count = header ? header->count : 3;
 
   std::vector<blob> frames;
-  const auto number_of_frames = take(1);
-  const std::size_t frame_count =
-      number_of_frames.empty() ? 0 : std::to_integer<std::size_t>(number_of_frames[0]) % 8;
+  const std::size_t frame_count = in.number<std::uint8_t>() % 8;
   for (std::size_t i = 0; i < frame_count; ++i) {
-    std::size_t frame_size = 0;
-    for (const std::byte b : take(2)) {
-      frame_size = frame_size << 8 | std::to_integer<std::size_t>(b);
-    }
-    const auto bytes = take(frame_size);
+    const auto bytes = in.take(in.number<std::uint16_t>());
     frames.emplace_back(std::vector<std::byte>(bytes.begin(), bytes.end()));
   }
 
+  const auto rest = in.rest();
   std::size_t received = rest.size();
   for (const blob& b : frames) received += b.size();
+  const fuzz::memory_bound bound(64 * received + (std::size_t{64} << 10));
   auto messages = decode_messages(count, rest, std::move(frames));
   if (!messages || messages->empty()) return 0;
 
@@ -47,9 +37,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     found += weight(m);
     builder.add(std::move(m));
   }
-  if (found > received) std::abort();
+  fuzz::check(found <= received, "more was read than came");
   const encoded_batch again = builder.take();
-  if (again.small().size() != rest.size() || again.count != count) std::abort();
-  if (!decode_messages(count, again.small(), again.frames)) std::abort();
+  fuzz::check(again.small().size() == rest.size() && again.count == count,
+              "what was read is written in another way");
+  fuzz::check(decode_messages(count, again.small(), again.frames).has_value(),
+              "what was written can not be read");
   return 0;
 }

@@ -11,7 +11,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "core/cpu_limits.hpp"
@@ -22,6 +21,7 @@
 #include "tools/troupe/command_line.hpp"
 #include "tools/troupe/commands.hpp"
 #include "tools/troupe/daemon.hpp"
+#include "tools/troupe/resources_option.hpp"
 #include "tools/troupe/stop_nodes.hpp"
 
 namespace troupe::tools {
@@ -93,27 +93,7 @@ core::resource_set total_of(const given_options& given) {
                                    ? core::parse_bytes(given.get("memory"), "--memory")
                                    : core::default_memory(core::read_memory_limits());
   set(core::memory_name, core::resource_amount::from_whole(memory, "--memory"));
-  if (!given.has("resources")) return total;
-
-  const std::string text = given.get("resources");
-  constexpr std::size_t longest = 10'000;
-  const auto json = nlohmann::json::parse(text.substr(0, longest), nullptr, false);
-  if (!json.is_object()) {
-    throw command_error(
-        misused, "--resources: '" + text + "' is no JSON object; write it like '{\"disk\": 1}'");
-  }
-  for (const auto& [name, amount] : json.items()) {
-    if (name.empty() || name == core::cpu_name || name == core::gpu_name ||
-        name == core::memory_name) {
-      throw command_error(misused, "--resources: '" + name +
-                                       "' is no name for one; CPU, GPU and memory have options of "
-                                       "their own");
-    }
-    if (!amount.is_number()) {
-      throw command_error(misused, "--resources: the amount of '" + name + "' is no number");
-    }
-    set(name, core::resource_amount::from_double(amount.get<double>(), name));
-  }
+  if (given.has("resources")) total += parse_resources(given.get("resources"));
   return total;
 }
 
