@@ -1,10 +1,15 @@
 /// Tells the strangers among the connections of a listener from its own.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace troupe::net {
 
@@ -14,8 +19,14 @@ namespace troupe::net {
 /// thread-compatible.
 class connection_watch {
  public:
+  struct open_connection {
+    int descriptor = -1;
+    std::string address;
+    bool operator==(const open_connection&) const = default;
+  };
+
   void accepted(int descriptor, std::string address) {
-    open_[descriptor] = {std::move(address), false};
+    open_[descriptor] = {std::move(address), {}, false, ++accepted_};
   }
   /// One of those that were not heard yet belongs here.
   void shook_hands() { ++accounted_for_; }
@@ -23,11 +34,12 @@ class connection_watch {
   void refused_by_gatekeeper() { ++accounted_for_; }
   /// The next to end is the one that failed.
   void failed() { failed_ = true; }
-  /// A message came by it.
-  void heard(int descriptor) {
+  /// A message came by it, under that key.
+  void heard(int descriptor, const char* key) {
     const auto found = open_.find(descriptor);
     if (found == open_.end() || found->second.known) return;
     found->second.known = true;
+    found->second.key = key;
     if (accounted_for_ > 0) --accounted_for_;
   }
   /// The address when it was a stranger's.
@@ -45,12 +57,49 @@ class connection_watch {
     return ended.address;
   }
 
+  /// Those that were heard under a key that is not admitted (any more).
+  std::vector<open_connection> heard_without(
+      const std::function<bool(const std::string& key)>& admitted) const {
+    return those([&](const connection& c) { return c.known && !admitted(c.key); });
+  }
+  /// Those of which nothing was heard yet: whose they are is not known.
+  std::vector<open_connection> unheard() const {
+    return those([](const connection& c) { return !c.known; });
+  }
+  /// The one that is silent for longest, when more than so many are.
+  std::optional<open_connection> silent_too_long(std::size_t allowed) const {
+    const auto silent = [](const auto& entry) { return !entry.second.known; };
+    if (open_.size() <= allowed ||
+        static_cast<std::size_t>(std::count_if(open_.begin(), open_.end(), silent)) <= allowed) {
+      return std::nullopt;
+    }
+    const auto oldest =
+        std::min_element(open_.begin(), open_.end(), [](const auto& a, const auto& b) {
+          return std::pair(a.second.known, a.second.number) <
+                 std::pair(b.second.known, b.second.number);
+        });
+    return open_connection{oldest->first, oldest->second.address};
+  }
+
  private:
   struct connection {
     std::string address;
+    std::string key;  ///< when known
     bool known = false;
+    std::uint64_t number = 0;  ///< in the order of their coming
   };
+
+  template <class Wanted>
+  std::vector<open_connection> those(Wanted&& wanted) const {
+    std::vector<open_connection> result;
+    for (const auto& [descriptor, c] : open_) {
+      if (wanted(c)) result.push_back({descriptor, c.address});
+    }
+    return result;
+  }
+
   std::map<int, connection> open_;
+  std::uint64_t accepted_ = 0;
   int accounted_for_ = 0;
   bool failed_ = false;
 };

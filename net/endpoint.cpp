@@ -216,6 +216,7 @@ void endpoint::implementation::allow_keys(const std::vector<std::string>& public
                   [this](const std::string& address, const std::string& why) {
                     told_of_stranger(address, why);
                   });
+  post([this] { cut_the_unadmitted(); });
 }
 
 endpoint::statistics endpoint::implementation::stats() const {

@@ -90,7 +90,7 @@ class endpoint {
   void cancel(std::uint64_t timer);
 
   /// From now on holders of these keys (public halves) may connect by TCP, instead of holders of
-  /// the cluster key. What still comes over the connections of others is refused.
+  /// the cluster key. The connections of others are ended, and what still comes by them is refused.
   void allow_keys(std::vector<std::string> public_keys);
 
   struct statistics {

@@ -27,6 +27,7 @@
 #include "net/address.hpp"
 #include "net/connection_watch.hpp"
 #include "net/endpoint.hpp"
+#include "net/knocking.hpp"
 #include "net/peer_link.hpp"
 #include "net/zmq_context.hpp"
 #include "net/zmq_socket.hpp"
@@ -79,6 +80,8 @@ class endpoint::implementation {
   void listen_locally();
   void listen_remotely();
   void told_of_stranger(const std::string& address, const std::string& why);
+  void cut(const connection_watch::open_connection& which);
+  void cut_the_unadmitted();
 
   // endpoint_loop.cpp
   bool on_own_thread() const noexcept;
@@ -190,8 +193,7 @@ class endpoint::implementation {
   std::condition_variable flushed_;
   std::atomic<int> flushers_{0};
   std::mutex strangers_mutex_;
-  clock::time_point stranger_logged_{};
-  std::uint64_t strangers_unlogged_ = 0;
+  knocking strangers_;
   domain_owner domain_;
 
   // The endpoint's thread's.

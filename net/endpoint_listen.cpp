@@ -1,4 +1,6 @@
 // Where an endpoint listens, and what it does about strangers.
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -7,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include <troupe/error.hpp>
 #include <troupe/log.hpp>
@@ -102,25 +105,40 @@ void endpoint::implementation::listen_remotely() {
   self_.remote = advertised.text();
 }
 
+/// Ends a connection that libzmq has accepted: it has no call for that. Its descriptor may belong
+/// to something else by now, so what is ended is what has the other side's address.
+void endpoint::implementation::cut(const connection_watch::open_connection& which) {
+  const owned_descriptor own(::fcntl(which.descriptor, F_DUPFD_CLOEXEC, 0));
+  if (own.get() >= 0 && !which.address.empty() && remote_of(own.get()) == which.address) {
+    ::shutdown(own.get(), SHUT_RDWR);
+  }
+}
+
+/// The connections that are not admitted any more, and those of which that is not known; of these,
+/// who is admitted connects again.
+void endpoint::implementation::cut_the_unadmitted() {
+  const auto admitted = [this](const std::string& key) {
+    return context_->admitted(domain_.domain, key);
+  };
+  for (const auto& connection : connections_.heard_without(admitted)) {
+    told_of_stranger(connection.address, "its key is no longer one of this cluster");
+    cut(connection);
+  }
+  for (const auto& connection : connections_.unheard()) cut(connection);
+}
+
 void endpoint::implementation::told_of_stranger(const std::string& address,
                                                 const std::string& why) {
   counters_.strangers_refused.fetch_add(1);
-  std::uint64_t others = 0;
+  std::optional<std::uint64_t> others;
   {
-    // One a second: whoever knocks can not fill the disk.
     const std::lock_guard guard(strangers_mutex_);
-    const auto now = clock::now();
-    if (stranger_logged_ != clock::time_point() &&
-        now - stranger_logged_ < std::chrono::seconds(1)) {
-      ++strangers_unlogged_;
-      return;
-    }
-    stranger_logged_ = now;
-    others = std::exchange(strangers_unlogged_, 0);
+    others = strangers_.came(address, clock::now());
   }
+  if (!others) return;
   log::warn("refused what came to ", self_.remote.empty() ? self_.local : self_.remote, " from ",
             address.empty() ? std::string("somebody") : address, ": ", why,
-            others == 0 ? std::string() : " (and " + std::to_string(others) + " before it)");
+            *others == 0 ? std::string() : " (and " + std::to_string(*others) + " times before)");
 }
 
 }  // namespace troupe::net

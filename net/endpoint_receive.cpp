@@ -29,6 +29,10 @@ std::string text_of(const zmq_frame& route) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+/// So many connections may be open of which nothing was heard. Before it has proved its key, each
+/// can make libzmq hold a frame of the largest size, for as long as a handshake may take.
+constexpr std::size_t max_silent_connections = 128;
+
 /// A `peer` in its archive is shorter.
 constexpr std::size_t max_record_bytes = 4096;
 
@@ -54,8 +58,9 @@ void endpoint::implementation::receive(listening& from) {
 
 bool endpoint::implementation::admitted(listening& from, const zmq_frame& frame) {
   if (!from.secure) return true;
-  connections_.heard(descriptor_of(frame));
-  return context_->admitted(domain_.domain, frame.property("User-Id"));
+  const char* const key = frame.property("User-Id");
+  connections_.heard(descriptor_of(frame), key);
+  return context_->admitted(domain_.domain, key);
 }
 
 void endpoint::implementation::handle_frame(listening& from, const zmq_frame& route,
@@ -257,6 +262,7 @@ void endpoint::implementation::watch_listener() {
     switch (event.kind) {
       case what::accepted:
         connections_.accepted(event.value, remote_of(event.value));
+        if (const auto silent = connections_.silent_too_long(max_silent_connections)) cut(*silent);
         break;
       case what::ready:
         connections_.shook_hands();

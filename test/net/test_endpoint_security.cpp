@@ -1,5 +1,6 @@
 // Strangers at a cluster's port get in nowhere, and what they try harms nobody.
 #include <atomic>
+#include <deque>
 #include <random>
 
 #include <zmq.h>
@@ -244,6 +245,51 @@ TEST_CASE("a revoked key gets nobody in, nor what still comes by its connections
              contains("refused the cluster key"));
 }
 
+TEST_CASE("the connections of a revoked key end, and those of members go on") {
+  const temp_folder session;
+  const std::string key = make_cluster_key();
+  const std::string guest = make_cluster_key();
+  test_process a(session, by_tcp(key)), b(session, by_tcp(key));
+  a.endpoint.allow_keys({public_half(key), public_half(guest)});
+  tcp_proxy to_guest(port_of(a.endpoint.self()));
+  tcp_proxy to_member(port_of(a.endpoint.self()));
+  peer by_proxy = seen_from_elsewhere(a.endpoint.self());
+  by_proxy.remote = to_member.address();
+  b.endpoint.learn(by_proxy);
+  REQUIRE(b.endpoint.send(a.id(), numbered(0)));
+  REQUIRE(a.heard.wait(b.id(), 1));
+  raw_client visitor;
+  visitor.use_key(guest, public_half(key));
+  visitor.connect("tcp://" + to_guest.address());
+  batch_header question = from_stranger(0);
+  question.flags = batch_flag::who;
+  visitor.send(encode_header(question));
+  batch_header answer;
+  REQUIRE(visitor.receive(answer));
+
+  a.endpoint.allow_keys({public_half(key)});
+  CHECK(
+      eventually([&] { return to_guest.connections() > 1; }));  // it says nothing, and tries again
+  CHECK(strangers(a, 2));
+  REQUIRE(b.endpoint.send(a.id(), numbered(1)));
+  CHECK(a.heard.wait(b.id(), 2));
+  CHECK(to_member.connections() == 1);
+}
+
+TEST_CASE("who opens connections and says nothing keeps out nobody") {
+  const temp_folder session;
+  const std::string key = make_cluster_key();
+  test_process a(session, by_tcp(key)), b(session, by_tcp(key));
+  std::deque<tcp_client> idle;
+  for (int i = 0; i < 300; ++i) {
+    idle.emplace_back(port_of(a.endpoint.self()));
+    idle.back().send(std::string("\xff\0\0\0\0\0\0\0\1\x7f", 10));
+  }
+  check_unharmed(a, b);
+  CHECK(strangers(a, 300 - 128));
+  for (tcp_client& client : idle) CHECK(client.read_to_end());
+}
+
 TEST_CASE("a process of another protocol version is told so, and the other way round") {
   const temp_folder session;
   test_process a(session);
@@ -324,31 +370,4 @@ TEST_CASE("members that send nonsense are not heard, and others are") {
   REQUIRE(b.endpoint.send(a.id(), numbered(1)));
   CHECK(a.heard.wait(b.id(), 1));
   CHECK(a.heard.count(666) == 0);
-}
-
-TEST_CASE("connections that end are told apart by what was heard of them") {
-  connection_watch watch;
-  watch.accepted(5, "five");
-  CHECK(watch.ended(5) == "five");  // never shook hands
-  CHECK_FALSE(watch.ended(5));
-
-  watch.accepted(5, "five");
-  watch.shook_hands();
-  watch.heard(5);
-  CHECK_FALSE(watch.ended(5));
-
-  watch.accepted(5, "five");
-  watch.shook_hands();
-  CHECK_FALSE(watch.ended(5));  // had nothing to say
-
-  watch.accepted(5, "five");
-  watch.accepted(6, "six");
-  watch.shook_hands();
-  watch.failed();
-  CHECK(watch.ended(6) == "six");
-  CHECK_FALSE(watch.ended(5));
-
-  watch.accepted(7, "seven");
-  watch.refused_by_gatekeeper();  // counted there
-  CHECK_FALSE(watch.ended(7));
 }

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <list>
@@ -44,6 +46,21 @@ class tcp_client {
 
   void send(const std::string& bytes) {
     static_cast<void>(!::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL));
+  }
+  /// Whether the other side ends the connection within that time; what it says is thrown away.
+  bool ends_within(std::chrono::milliseconds time) {
+    const auto until = std::chrono::steady_clock::now() + time;
+    for (;;) {
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+      pollfd waiting{fd_, POLLIN, 0};
+      if (left.count() <= 0 || ::poll(&waiting, 1, static_cast<int>(left.count())) != 1) {
+        return false;
+      }
+      char buffer[4096];
+      const ssize_t got = ::recv(fd_, buffer, sizeof buffer, 0);
+      if (got == 0 || (got < 0 && errno == ECONNRESET)) return true;
+    }
   }
   /// Reads until the other side ends the connection. False when it does not.
   bool read_to_end() {
