@@ -15,6 +15,7 @@
 #include <troupe/error.hpp>
 #include <troupe/log.hpp>
 
+#include "core/fault.hpp"
 #include "net/control_state.hpp"
 #include "net/demand.hpp"
 #include "net/node_state.hpp"
@@ -199,7 +200,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
     carry_out();
     if (has_joined_) {
       const bool news = node_->report_version() != reported_version_;
-      if (news || now - reported_ >= heartbeat_interval) {
+      if ((news || now - reported_ >= heartbeat_interval) && !TROUPE_FAULT("node.slow_heartbeat")) {
         reported_version_ = node_->report_version();
         reported_ = now;
         to_head(node_->report());

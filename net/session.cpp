@@ -16,6 +16,7 @@
 #include "actors/actor_engine.hpp"
 #include "core/cpu_limits.hpp"
 #include "core/execution.hpp"
+#include "core/fault.hpp"
 #include "core/logging.hpp"
 #include "core/node_name.hpp"
 #include "core/options.hpp"
@@ -185,6 +186,8 @@ session init(int argc, const char* const* argv, config base) {
   const bool clustered = is_worker || !loaded.value.address.empty();
   core::resource_set total = total_of(loaded.value);
   core::logging::configure(loaded.value);
+  core::arm_faults_by_environment();
+  if (is_worker && TROUPE_FAULT("worker.exit_at_start")) core::exit_by_fault();
   core::set_node_name(loaded.value.node_name);
   auto runtime = std::make_unique<core::runtime>(loaded.value, std::move(total));
   runtime->tasks = std::make_unique<tasks::task_engine>(*runtime);

@@ -9,6 +9,7 @@
 #include <troupe/error.hpp>
 #include <troupe/generator.hpp>
 
+#include "core/fault.hpp"
 #include "net/demand.hpp"
 #include "net/failures.hpp"
 
@@ -82,8 +83,10 @@ class task_owner::line final : public lease_client {
   /// Gives the lease back if it is idle for long. Requires the lock.
   void watch_idle(lease& of) {
     if (of.idle_timer != 0) return;
+    const auto patience =
+        TROUPE_FAULT("owner.lease_returned_at_once") ? std::chrono::milliseconds(0) : idle_lease;
     of.idle_timer =
-        owner.here_.net->post_at(clock::now() + idle_lease, [this, id = of.id, node = of.node] {
+        owner.here_.net->post_at(clock::now() + patience, [this, id = of.id, node = of.node] {
           const std::lock_guard guard(owner.mutex_);
           const auto at = std::find_if(leases.begin(), leases.end(), [&](const auto& l) {
             return l->id == id && l->node == node;

@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "core/cpu_limits.hpp"
+#include "core/fault.hpp"
 #include "core/node_name.hpp"
 #include "core/resources.hpp"
 #include "core/units.hpp"
@@ -181,6 +182,7 @@ daemon_options read_options(const given_options& given) {
     }
   }
   try {
+    core::arm_faults_by_environment();
     node.name = given.get("node-name", default_name());
     net::check_node_name(node.name);
     node.total = total_of(given);
