@@ -14,6 +14,7 @@
 #include <troupe/runtime.hpp>
 
 #include "actors/actor_engine.hpp"
+#include "actors/local_actor.hpp"
 #include "core/cpu_limits.hpp"
 #include "core/execution.hpp"
 #include "core/fault.hpp"
@@ -23,6 +24,7 @@
 #include "core/runtime.hpp"
 #include "net/cluster.hpp"
 #include "net/introduction.hpp"
+#include "net/named_streams.hpp"
 #include "tasks/task_engine.hpp"
 
 namespace troupe {
@@ -157,6 +159,20 @@ std::map<std::string, double> as_map(const core::resource_set& set) {
 
 namespace {
 
+/// What runs on this thread, as a worker's output is named; empty when no task or actor does.
+std::string running_name() {
+  const core::execution* const now = core::current_execution;
+  if (now == nullptr) return {};
+  std::string name;
+  if (now->actor != nullptr) {
+    name = now->actor->name();
+  } else if (now->call != nullptr) {
+    name = now->call->name();
+  }
+  constexpr std::string_view unnamed = "{anonymous}::";
+  return name.rfind(unnamed, 0) == 0 ? name.substr(unnamed.size()) : name;
+}
+
 /// A worker never returns to its program: its work comes from others.
 [[noreturn]] void serve_and_exit() {
   static_cast<net::cluster&>(*current->cluster).serve();
@@ -183,6 +199,7 @@ session init(int argc, const char* const* argv, config base) {
         "ignore_reinit to share it");
   }
   const bool is_worker = net::is_worker_process();
+  if (is_worker) net::name_output_lines(&running_name);
   const bool clustered = is_worker || !loaded.value.address.empty();
   core::resource_set total = total_of(loaded.value);
   core::logging::configure(loaded.value);

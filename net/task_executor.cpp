@@ -154,17 +154,17 @@ void task_executor::on(process_id, open_lease what) {
   {
     const std::lock_guard guard(mutex_);
     lease& made = leases_[what.lease];
-    made.capacity =
-        std::make_unique<lease_capacity>([this, id = what.lease](lease_capacity::wish wish) {
+    made.capacity = std::make_unique<lease_capacity>(
+        [this, id = what.lease](lease_capacity::wish wish) {
           if (wish == lease_capacity::wish::suspend) {
             here_.send(here_.node.id, suspend_lease{id});
           } else {
             here_.send(here_.node.id, resume_lease{id});
           }
-        });
+        },
+        std::move(what.gpus));
     made.queue = std::make_unique<tasks::task_queue>(engine_of(here_), *amounts, *made.capacity);
     made.capacity->set_shapes(made.queue->shape(), made.queue->cpu_shape());
-    made.gpus = std::move(what.gpus);
     if (const auto at = early_.find(what.lease); at != early_.end()) {
       early = std::move(at->second);
       early_.erase(at);
