@@ -1,13 +1,16 @@
 #include "net/task_owner.hpp"
 
+#include <optional>
+#include <utility>
+
 namespace troupe::net {
 
 std::uint64_t lease_desk::ask(request_lease what, lease_client& who) {
   std::uint64_t number = 0;
   {
     const std::lock_guard guard(mutex_);
-    number = what.request = ++last_;
-    open_[number] = {what, &who, here_.node.id};
+    what = requests_.ask(std::move(what), &who, here_.node.id);
+    number = what.request;
   }
   if (!here_.send(here_.node.id, std::move(what))) {
     here_.net->post([this, number] { refuse(number, "the node of this process is gone"); });
@@ -20,78 +23,66 @@ void lease_desk::refuse(std::uint64_t request, const std::string& why) {
 }
 
 void lease_desk::withdraw(std::uint64_t request) {
-  process_id at = 0;
+  std::optional<process_id> at;
   {
     const std::lock_guard guard(mutex_);
-    const auto found = open_.find(request);
-    if (found == open_.end()) return;
-    at = found->second.at;
-    open_.erase(found);
+    at = requests_.withdraw(request);
   }
-  here_.send(at, cancel_request{request});
+  if (at) here_.send(*at, cancel_request{request});
 }
 
 void lease_desk::on(process_id from, const lease_granted& what) {
-  lease_client* who = nullptr;
+  here_.net->learn(what.worker);
+  // News of the worker's death may be faster than the grant.
+  const bool dead = !here_.net->find(what.worker.id);
+  std::optional<lease_client*> who;
+  std::optional<request_lease> again;
   {
     const std::lock_guard guard(mutex_);
-    if (const auto found = open_.find(what.request); found != open_.end()) {
-      who = found->second.who;
-      open_.erase(found);
+    if (dead) {
+      again = requests_.granted_in_vain(what.request, here_.node.id);
+    } else {
+      who = requests_.answered(what.request);
     }
   }
-  here_.net->learn(what.worker);
-  if (who == nullptr) {
+  if (again) here_.send(here_.node.id, std::move(*again));
+  if (!who) {
     here_.send(from, return_lease{what.lease});
     return;
   }
-  who->granted(what, from);
+  (*who)->granted(what, from);
 }
 
 void lease_desk::on(process_id, const lease_refused& what) {
-  lease_client* who = nullptr;
+  std::optional<lease_client*> who;
   {
     const std::lock_guard guard(mutex_);
-    if (const auto found = open_.find(what.request); found != open_.end()) {
-      who = found->second.who;
-      open_.erase(found);
-    }
+    who = requests_.answered(what.request);
   }
-  if (who != nullptr) who->refused(what);
+  if (who) (*who)->refused(what);
 }
 
 void lease_desk::on(process_id from, const lease_redirected& what) {
-  request_lease next;
+  std::optional<request_lease> next;
   {
     const std::lock_guard guard(mutex_);
-    const auto found = open_.find(what.request);
-    if (found == open_.end() || found->second.at != from) return;
-    ++found->second.what.redirections;
-    found->second.at = what.node.id;
-    next = found->second.what;
+    next = requests_.redirected(from, what.request, what.node.id);
   }
+  if (!next) return;
   here_.net->learn(what.node);
-  here_.send(what.node.id, std::move(next));
+  if (here_.send(what.node.id, std::move(*next))) return;
+  // This process has heard of the node's end, and who sent the request there had not.
+  process_gone(what.node.id, "it has ended");
 }
 
 void lease_desk::process_gone(process_id gone, const std::string& cause) {
-  std::vector<request_lease> again;
-  std::vector<std::uint64_t> hopeless;
+  lease_request_state<lease_client*>::after_loss lost;
   {
     const std::lock_guard guard(mutex_);
-    for (auto& [number, request] : open_) {
-      if (request.at != gone) continue;
-      if (gone == here_.node.id) {
-        hopeless.push_back(number);
-        continue;
-      }
-      request.at = here_.node.id;
-      request.what.redirections = 0;
-      again.push_back(request.what);
-    }
+    lost = requests_.process_gone(gone, here_.node.id);
   }
-  for (request_lease& request : again) here_.send(here_.node.id, std::move(request));
-  for (const std::uint64_t number : hopeless) {
+  for (request_lease& request : lost.again) here_.send(here_.node.id, std::move(request));
+  for (const std::uint64_t number : lost.hopeless) {
     refuse(number, "the node of this process is gone: " + cause);
   }
 }

@@ -312,11 +312,9 @@ void node_state::grant(time, request& which, worker& on) {
   given.shape = which.shape;
   given.wanted = which.wanted;
   given.gpus = which.gpus;
-  given.for_actor = which.asked.for_actor;
-  changed();
   on.leases.insert(id);
   send(on.at.id, open_lease{id, which.owner, which.asked.wanted, which.gpus.ids});
-  send(which.owner, lease_granted{which.asked.request, id, on.at, settings_.name, which.gpus.ids});
+  send(which.owner, lease_granted{which.asked.request, id, on.at, settings_.name});
   erase(which);
 }
 
@@ -393,7 +391,10 @@ void node_state::end_lease(time now, lease_id id, bool tell_worker) {
       of.suspended = false;
     }
   }
-  ledger_.release(of.suspended ? other_part(of) : of.shape, granted_);
+#ifdef TROUPE_PLANTED_RESOURCE_KEPT  // for the simulator to find
+  if (tell_worker || of.suspended)
+#endif
+    ledger_.release(of.suspended ? other_part(of) : of.shape, granted_);
   gpus_.give_back(of.gpus);
   if (!of.gpus.ids.empty()) gpu_ids_freed_ = true;
 
@@ -421,6 +422,22 @@ void node_state::end_all_of(time now, process_id owner) {
     if (l.owner == owner) owned.push_back(id);
   }
   for (const lease_id id : owned) end_lease(now, id, true);
+}
+
+std::vector<node_state::holding> node_state::holdings() const {
+  std::vector<holding> all;
+  for (const auto& [id, l] : leases_) {
+    holding& one = all.emplace_back(holding{id, l.owner, l.wanted, l.gpus});
+    if (l.suspended) one.wanted.set(core::cpu_name, {});
+  }
+  for (const auto& [id, r] : requests_) {
+    const bool granted = std::find(granted_.begin(), granted_.end(), id) != granted_.end();
+    if (granted || r.phase == request_phase::lacks_gpu_ids ||
+        r.phase == request_phase::lacks_worker) {
+      all.push_back({0, r.owner, r.wanted, r.gpus});
+    }
+  }
+  return all;
 }
 
 }  // namespace troupe::net

@@ -160,6 +160,8 @@ void node_state::announce_death(process_id who, const std::string& cause, bool c
 void node_state::received(time now, process_id, process_died what) {
   if (!dead_.insert(what.process)) return;
   for (const auto& [id, other] : processes_) send(id, what);
+  // The next view comes later; until then nothing is sent on to a node that is no more.
+  std::erase_if(view_, [&](const placement_node& n) { return n.at.id == what.process; });
   end_all_of(now, what.process);
   if (!what.clean) effects_.emplace_back(forget_process{what.process});
   serve(now);
@@ -407,13 +409,6 @@ process_id node_state::driver_of(std::uint64_t token) const {
   return of.ended ? 0 : of.driver.id;
 }
 
-std::string node_state::program_of(std::uint64_t token) const {
-  const auto found = workers_.find(token);
-  if (found == workers_.end()) return {};
-  const std::string& path = jobs_.at(found->second.job).program->executable;
-  return path.substr(path.rfind('/') + 1);
-}
-
 node_report node_state::report() const {
   node_report result;
   result.available = to_demand(ledger_.available());
@@ -432,7 +427,6 @@ node_report node_state::report() const {
   for (const auto& [token, w] : workers_) {
     if (w.at && is_registered(w.at.id)) ++result.workers;
   }
-  for (const auto& [id, l] : leases_) result.actors += l.for_actor ? 1 : 0;
   return result;
 }
 

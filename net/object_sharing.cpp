@@ -291,6 +291,19 @@ void object_sharing::process_gone(process_id gone, const std::string& cause) {
   for (const auto& f : free) f();
 }
 
+void object_sharing::cut_off(const std::string& cause) {
+  std::vector<object_ptr> orphans;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [id, entry] : borrowed_) {
+      if (entry.object->try_add_ref()) orphans.push_back(object_ptr::adopt(entry.object));
+    }
+  }
+  for (const object_ptr& object : orphans) {
+    if (object->claim()) object->fail(failure_with<connection_error>(cause));
+  }
+}
+
 object_sharing::counts object_sharing::size() const {
   const std::lock_guard guard(mutex_);
   return {lent_.size(), borrowed_.size()};

@@ -44,6 +44,8 @@ class object_sharing {
   /// Another process wants an object of this one cancelled.
   void cancel_lent(std::uint64_t local, bool recursive);
   void process_gone(process_id gone, const std::string& cause);
+  /// This process has left the others: what it borrows does not come any more.
+  void cut_off(const std::string& cause);
 
   struct counts {
     std::size_t lent = 0;

@@ -1,15 +1,12 @@
 #include "net/task_owner.hpp"
 
-#include <algorithm>
 #include <chrono>
-#include <deque>
 #include <utility>
 
 #include <troupe/detail/stored_options.hpp>
 #include <troupe/error.hpp>
 #include <troupe/generator.hpp>
 
-#include "core/fault.hpp"
 #include "net/demand.hpp"
 #include "net/failures.hpp"
 
@@ -30,19 +27,8 @@ const options& options_of(const detail::task& task) {
 
 }  // namespace
 
-struct task_owner::lease {
-  line* of = nullptr;
-  lease_id id = 0;
-  process_id node = 0;
-  process_id worker = 0;
-  std::uint32_t in_flight = 0;
-  std::deque<std::uint64_t> order;  ///< the tasks in flight as they were sent, some have ended
-  lease_window window;
-  std::uint64_t idle_timer = 0;
-};
-
 /// One queue's leases. Guarded by the owner's mutex but where it says so.
-class task_owner::line final : public lease_client {
+class task_owner::line final : public lease_client, public task_owner::state::line {
  public:
   line(task_owner& o, tasks::remote_queue& q) : owner(o), queue(q) {}
 
@@ -50,14 +36,9 @@ class task_owner::line final : public lease_client {
     std::vector<departure> leaving;
     {
       const std::lock_guard guard(owner.mutex_);
-      request = 0;
-      auto& fresh = *leases.emplace_back(std::make_unique<lease>());
-      fresh.of = this;
-      fresh.id = what.lease;
-      fresh.node = node;
-      fresh.worker = what.worker.id;
+      state::lease& fresh = owner.flights_.granted(*this, what.lease, node, what.worker.id);
       owner.pump(*this, leaving);
-      if (fresh.in_flight == 0) watch_idle(fresh);
+      watch_idle(fresh);
     }
     owner.send(leaving);
   }
@@ -66,7 +47,7 @@ class task_owner::line final : public lease_client {
     std::vector<detail::task*> hopeless;
     {
       const std::lock_guard guard(owner.mutex_);
-      request = 0;
+      asking = false;
       do {
         while (detail::task* const task = queue.pop()) hopeless.push_back(task);
       } while (queue.settle());
@@ -81,28 +62,16 @@ class task_owner::line final : public lease_client {
   }
 
   /// Gives the lease back if it is idle for long. Requires the lock.
-  void watch_idle(lease& of) {
-    if (of.idle_timer != 0) return;
-    const auto patience =
-        TROUPE_FAULT("owner.lease_returned_at_once") ? std::chrono::milliseconds(0) : idle_lease;
-    of.idle_timer =
-        owner.here_.net->post_at(clock::now() + patience, [this, id = of.id, node = of.node] {
-          const std::lock_guard guard(owner.mutex_);
-          const auto at = std::find_if(leases.begin(), leases.end(), [&](const auto& l) {
-            return l->id == id && l->node == node;
-          });
-          if (at == leases.end()) return;
-          (*at)->idle_timer = 0;
-          if ((*at)->in_flight > 0) return;
-          owner.here_.send(node, return_lease{id});
-          leases.erase(at);
-        });
+  void watch_idle(state::lease& of) {
+    if (!owner.flights_.watch_idle(of)) return;
+    owner.here_.net->post_at(clock::now() + idle_lease, [this, id = of.id, node = of.node] {
+      const std::lock_guard guard(owner.mutex_);
+      if (owner.flights_.idle_over(*this, node, id)) owner.here_.send(node, return_lease{id});
+    });
   }
 
   task_owner& owner;
   tasks::remote_queue& queue;
-  std::vector<std::unique_ptr<lease>> leases;
-  std::uint64_t request = 0;  ///< the one that is open
 };
 
 task_owner::task_owner(process& here, lease_desk& desk) : here_(here), desk_(desk) {}
@@ -127,24 +96,17 @@ void task_owner::tasks_wait(tasks::remote_queue& queue) noexcept {
 /// Gives waiting tasks to leases with room, and asks for another lease when some are left over.
 void task_owner::pump(line& of, std::vector<departure>& leaving) {
   for (;;) {
-    bool room = true;
-    while (room && !of.queue.empty()) {
-      room = false;
-      for (const auto& one : of.leases) {
-        if (one->in_flight >= one->window.size()) continue;
-        detail::task* const task = of.queue.pop();
-        if (task == nullptr) break;
-        room = true;
-        ++one->in_flight;
-        one->order.push_back(task->id());
-        flights_[task->id()] = {task, one.get(), 0};
-        leaving.push_back({task, one->worker, one->id});
-      }
-    }
+    flights_.fill(
+        of,
+        [&of]() -> std::pair<detail::task*, std::uint64_t> {
+          detail::task* const next = of.queue.empty() ? nullptr : of.queue.pop();
+          return {next, next != nullptr ? next->id() : 0};
+        },
+        leaving);
     if (!of.queue.empty()) break;
     if (!of.queue.settle()) return;
   }
-  if (of.request != 0) return;
+  if (!flights_.ask(of)) return;
   request_lease wanted;
   wanted.job = here_.job;
   wanted.wanted = to_demand(of.queue.demand());
@@ -157,7 +119,7 @@ void task_owner::pump(line& of, std::vector<departure>& leaving) {
     wanted.place_value = where.value();
     wanted.soft = where.soft();
   }
-  of.request = desk_.ask(std::move(wanted), of);
+  desk_.ask(std::move(wanted), of);
 }
 
 void task_owner::send(const std::vector<departure>& leaving) {
@@ -205,15 +167,11 @@ void task_owner::ended(detail::task& task) {
   std::vector<departure> leaving;
   {
     const std::lock_guard guard(mutex_);
-    const auto at = flights_.find(task.id());
-    if (at == flights_.end()) return;
-    lease* const by = at->second.by;
-    flights_.erase(at);
-    if (by != nullptr) {
-      --by->in_flight;
-      pump(*by->of, leaving);
-      if (by->in_flight == 0) by->of->watch_idle(*by);
-    }
+    const auto landed = flights_.returned(task.id());
+    if (!landed) return;
+    line& of = *static_cast<line*>(landed->by->of);
+    pump(of, leaving);
+    of.watch_idle(*landed->by);
   }
   send(leaving);
 }
@@ -228,16 +186,12 @@ void task_owner::on(process_id from, const task_done& what, const message& carri
   std::vector<departure> leaving;
   {
     const std::lock_guard guard(mutex_);
-    const auto at = flights_.find(what.task);
-    if (at == flights_.end()) return;
-    task = at->second.task;
-    lease* const by = at->second.by;
-    flights_.erase(at);
-    --by->in_flight;
-    by->window.task_ended(clock::now(), by->in_flight);
-    while (!by->order.empty() && !flights_.contains(by->order.front())) by->order.pop_front();
-    pump(*by->of, leaving);
-    if (by->in_flight == 0) by->of->watch_idle(*by);
+    const auto landed = flights_.done(what.task, clock::now());
+    if (!landed) return;
+    task = landed->task;
+    line& of = *static_cast<line*>(landed->by->of);
+    pump(of, leaving);
+    of.watch_idle(*landed->by);
   }
   send(leaving);
   if (what.result.failed) {
@@ -261,11 +215,9 @@ void task_owner::on(process_id, const task_returned& what) {
   detail::task* task = nullptr;
   {
     const std::lock_guard guard(mutex_);
-    const auto at = flights_.find(what.task);
-    if (at == flights_.end()) return;
-    task = at->second.task;
-    --at->second.by->in_flight;
-    flights_.erase(at);
+    const auto landed = flights_.returned(what.task);
+    if (!landed) return;
+    task = landed->task;
   }
   detail::task_access::queue(*task)->push(*task, static_cast<std::size_t>(-1));
 }
@@ -275,8 +227,8 @@ void task_owner::on(process_id from, const stream_item& what, const message& car
   {
     const std::lock_guard guard(mutex_);
     const auto at = flights_.find(what.task);
-    if (at == flights_.end()) return;
-    task = at->second.task;
+    if (!at) return;
+    task = at->task;
     task->pin();
   }
   detail::remote_stream* const results = task->results();
@@ -299,8 +251,8 @@ void task_owner::consumed(std::uint64_t task, std::size_t read, bool abandoned) 
   {
     const std::lock_guard guard(mutex_);
     const auto at = flights_.find(task);
-    if (at == flights_.end() || at->second.by == nullptr) return;
-    worker = at->second.by->worker;
+    if (!at) return;
+    worker = at->by->worker;
   }
   here_.send(worker, stream_consumed{task, read, abandoned});
 }
@@ -310,8 +262,8 @@ void task_owner::task_stopped(detail::task& task) noexcept {
   {
     const std::lock_guard guard(mutex_);
     const auto at = flights_.find(task.id());
-    if (at == flights_.end() || at->second.by == nullptr) return;
-    worker = at->second.by->worker;
+    if (!at) return;
+    worker = at->by->worker;
   }
   here_.send(worker, cancel_task{task.id(), true});
 }
@@ -320,8 +272,7 @@ void task_owner::abandon_all() noexcept {
   std::vector<std::pair<detail::task*, process_id>> left;
   {
     const std::lock_guard guard(mutex_);
-    for (const auto& [id, one] : flights_) left.emplace_back(one.task, one.by->worker);
-    flights_.clear();
+    for (const auto& one : flights_.take_all()) left.emplace_back(one.task, one.by->worker);
   }
   for (const auto& [task, worker] : left) {
     here_.send(worker, cancel_task{task->id(), true});
@@ -330,43 +281,42 @@ void task_owner::abandon_all() noexcept {
   }
 }
 
+/// Nobody tells this process of deaths any more, and the others hold it for dead.
+void task_owner::cut_off(const std::string& cause) {
+  std::vector<state::stranded> tasks;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [queue, of] : lines_) flights_.cut_off(*of, tasks);
+  }
+  for (const auto& [task, was_running] : tasks) {
+    finish(*task,
+           failure_with<connection_error>("what became of task '" + std::string(task->name()) +
+                                          "' is not known: the node of this process is "
+                                          "gone, and the cluster with it: " +
+                                          cause));
+  }
+}
+
 void task_owner::process_gone(process_id gone, const std::string& cause) {
-  struct stranded {
-    detail::task* task;
-    bool was_running;
-  };
-  std::vector<stranded> tasks;
+  if (gone == here_.node.id) return cut_off(cause);
+  std::vector<state::stranded> tasks;
   std::vector<line*> touched;
   {
     const std::lock_guard guard(mutex_);
     for (const auto& [queue, of] : lines_) {
-      bool lost_one = false;
-      std::erase_if(of->leases, [&](const auto& one) {
-        if (one->worker != gone && one->node != gone) return false;
-        lost_one = true;
-        bool oldest = true;  // a lease runs its tasks in their order
-        for (const std::uint64_t id : one->order) {
-          const auto at = flights_.find(id);
-          if (at == flights_.end() || at->second.by != one.get()) continue;
-          tasks.push_back({at->second.task, oldest});
-          oldest = false;
-          flights_.erase(at);
-        }
-        return true;
-      });
-      if (lost_one) touched.push_back(of.get());
+      if (flights_.process_gone(*of, gone, tasks)) touched.push_back(of.get());
     }
   }
   for (const auto& [task, was_running] : tasks) {
-    const int most = options_of(*task).max_retries.value_or(3);
-    const bool again = most == -1 || (was_running ? task->attempt() < most : most != 0);
-    if (task->claimed() || !again) {
+    const after_death next =
+        decide_after_death(options_of(*task).max_retries.value_or(3), task->attempt(), was_running);
+    if (task->claimed() || next == after_death::fail) {
       finish(*task, failure_with<worker_crashed_error>(
                         "the worker that ran task '" + std::string(task->name()) + "' (attempt " +
                         std::to_string(task->attempt() + 1) + ") has ended: " + cause));
       continue;
     }
-    if (was_running) {
+    if (next == after_death::again_alone) {
       // Alone in a process: if it is what crashes its workers, it takes no neighbour along.
       task->start_over();
       detail::task_access::move_to_isolation(*task);

@@ -8,8 +8,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "net/lease_window.hpp"
+#include "net/lease_request_state.hpp"
 #include "net/process.hpp"
+#include "net/task_flight_state.hpp"
 #include "net/transfer.hpp"
 #include "tasks/task_engine.hpp"
 
@@ -42,17 +43,11 @@ class lease_desk {
   void process_gone(process_id gone, const std::string& cause);
 
  private:
-  struct open_request {
-    request_lease what;
-    lease_client* who = nullptr;
-    process_id at = 0;
-  };
   void refuse(std::uint64_t request, const std::string& why);
 
   process& here_;
   std::mutex mutex_;
-  std::uint64_t last_ = 0;  // guarded by mutex_, as below
-  std::unordered_map<std::uint64_t, open_request> open_;
+  lease_request_state<lease_client*> requests_;  // guarded by mutex_
 };
 
 /// Thread-safe. Message handlers are called by the endpoint's thread.
@@ -73,17 +68,8 @@ class task_owner {
 
  private:
   class line;
-  struct lease;
-  struct flight {
-    detail::task* task = nullptr;  ///< pinned by its own pin
-    lease* by = nullptr;
-    std::uint64_t items = 0;  ///< of a generator: how many came
-  };
-  struct departure {
-    detail::task* task;
-    process_id worker;
-    lease_id under;
-  };
+  using state = task_flight_state<detail::task*>;  // tasks are pinned by their own pins
+  using departure = state::departure;
 
   line& line_of(tasks::remote_queue& queue);
   void pump(line& of, std::vector<departure>& leaving);
@@ -91,13 +77,14 @@ class task_owner {
   void send(const departure& one);
   void ended(detail::task& task);
   void finish(detail::task& task, const detail::failure_ptr& why);
+  void cut_off(const std::string& cause);
   void consumed(std::uint64_t task, std::size_t read, bool abandoned);
 
   process& here_;
   lease_desk& desk_;
   std::mutex mutex_;
   std::unordered_map<tasks::remote_queue*, std::unique_ptr<line>> lines_;  // guarded by mutex_
-  std::unordered_map<std::uint64_t, flight> flights_;  // by the task's id; guarded by mutex_
+  state flights_;                                                          // guarded by mutex_
 };
 
 }  // namespace troupe::net

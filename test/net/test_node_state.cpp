@@ -517,3 +517,27 @@ TEST_CASE("a node that ends refuses what waits and what comes, and ends its work
   CHECK(n.state.workers() == 0);
   CHECK(n.sent<net::process_died>(driver).at(0).clean);
 }
+
+TEST_CASE("nothing is sent on to a node that has died, also before the next view") {
+  test_node n;
+  constexpr net::process_id other = 30;
+  n.see_node(other, amounts({{"CPU", 8}}), amounts({{"CPU", 8}}));
+  n.tell(head, net::process_died{other, "signal 9 (Killed)", false});
+  n.tell(driver, n.wants(1, 4));
+  CHECK(n.sent<net::lease_redirected>(driver).empty());
+}
+
+TEST_CASE("what a node holds and what is free are all that it has") {
+  test_node n(resources({{"CPU", 4}, {"GPU", 1}}));
+  n.worker_comes(20);
+  n.tell(driver, n.wants(1, 1));
+  n.tell(driver, n.wants(2, 2));
+  core::resource_set sum = n.state.available();
+  for (const auto& one : n.state.holdings()) sum += one.wanted;
+  CHECK(sum == n.state.settings().total);
+  CHECK(n.state.holdings().size() == 2);
+  n.tell(20, net::suspend_lease{n.sent<net::lease_granted>(driver).at(0).lease});
+  sum = n.state.available();
+  for (const auto& one : n.state.holdings()) sum += one.wanted;
+  CHECK(sum == n.state.settings().total);
+}

@@ -1,0 +1,95 @@
+/// Decides what becomes of a process's requests for leases: whom to ask, and whom to ask next.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "net/ids.hpp"
+#include "net/messages.hpp"
+
+namespace troupe::net {
+
+/// Pure; thread-compatible. Requests begin at this process's own node and go where nodes send them.
+/// `Client` stands for who wants the lease; it is handed back as it was given.
+template <class Client>
+class lease_request_state {
+ public:
+  /// Numbers the request and remembers it; it is to be sent to `own_node`.
+  const request_lease& ask(request_lease what, Client who, process_id own_node) {
+    const std::uint64_t number = what.request = ++last_;
+    open& added = open_[number];
+    added = {std::move(what), std::move(who), own_node};
+    return added.what;
+  }
+  /// Nobody wants it any more. The node to tell, if the request is open.
+  std::optional<process_id> withdraw(std::uint64_t request) {
+    const auto found = open_.find(request);
+    if (found == open_.end()) return std::nullopt;
+    const process_id at = found->second.at;
+    open_.erase(found);
+    return at;
+  }
+  /// It was granted or refused for good. Who wanted it; nobody when it was withdrawn: then what was
+  /// granted goes back.
+  std::optional<Client> answered(std::uint64_t request) {
+    const auto found = open_.find(request);
+    if (found == open_.end()) return std::nullopt;
+    Client who = std::move(found->second.who);
+    open_.erase(found);
+    return who;
+  }
+  /// A node sends the request on. What to ask of `to`; nothing when it no longer lies with `from`.
+  std::optional<request_lease> redirected(process_id from, std::uint64_t request, process_id to) {
+    const auto found = open_.find(request);
+    if (found == open_.end() || found->second.at != from) return std::nullopt;
+    ++found->second.what.redirections;
+    found->second.at = to;
+    return found->second.what;
+  }
+
+  /// What was granted cannot be used: its worker is known to be dead. What to ask of `own_node`
+  /// again; nothing when it was withdrawn.
+  std::optional<request_lease> granted_in_vain(std::uint64_t request, process_id own_node) {
+    const auto found = open_.find(request);
+    if (found == open_.end()) return std::nullopt;
+    found->second.what.redirections = 0;
+    found->second.at = own_node;
+    return found->second.what;
+  }
+
+  struct after_loss {
+    std::vector<request_lease> again;     ///< to be asked of the own node anew
+    std::vector<std::uint64_t> hopeless;  ///< refuse them
+  };
+  /// Without its own node the process is cut off: others do not listen to it either.
+  after_loss process_gone(process_id gone, process_id own_node) {
+    after_loss result;
+    for (auto& [number, one] : open_) {
+      if (gone == own_node) {
+        result.hopeless.push_back(number);
+        continue;
+      }
+      if (one.at != gone) continue;
+      one.at = own_node;
+      one.what.redirections = 0;
+      result.again.push_back(one.what);
+    }
+    return result;
+  }
+
+  bool is_open(std::uint64_t request) const { return open_.contains(request); }
+  std::size_t size() const noexcept { return open_.size(); }
+
+ private:
+  struct open {
+    request_lease what;
+    Client who{};
+    process_id at = 0;
+  };
+  std::uint64_t last_ = 0;
+  std::map<std::uint64_t, open> open_;
+};
+
+}  // namespace troupe::net

@@ -1,0 +1,87 @@
+// Whom a process asks for a lease, and whom it asks next.
+#include "net/lease_request_state.hpp"
+#include "test/support/catch.hpp"
+
+using namespace troupe::net;
+
+namespace {
+
+constexpr process_id own_node = 1;
+constexpr process_id other_node = 2;
+constexpr process_id third_node = 3;
+using state = lease_request_state<const char*>;
+
+std::uint64_t ask(state& requests, const char* who = "client") {
+  return requests.ask({}, who, own_node).request;
+}
+
+}  // namespace
+
+TEST_CASE("requests have numbers of their own, and each is answered once") {
+  state requests;
+  const auto first = ask(requests, "a");
+  const auto second = ask(requests, "b");
+  CHECK(first != second);
+  CHECK(requests.answered(second) == "b");
+  CHECK_FALSE(requests.answered(second));
+  CHECK(requests.answered(first) == "a");
+  CHECK(requests.size() == 0);
+}
+
+TEST_CASE("a request that is withdrawn is cancelled where it lies, and its grant is nobody's") {
+  state requests;
+  const auto one = ask(requests);
+  CHECK(requests.redirected(own_node, one, other_node));
+  CHECK(requests.withdraw(one) == other_node);
+  CHECK_FALSE(requests.withdraw(one));
+  CHECK_FALSE(requests.answered(one));
+}
+
+TEST_CASE("a request goes where the node that has it sends it, and counts how often") {
+  state requests;
+  const auto one = ask(requests);
+  const auto next = requests.redirected(own_node, one, other_node);
+  REQUIRE(next);
+  CHECK(next->redirections == 1);
+  CHECK(next->request == one);
+  // A word of a node that had it before.
+  CHECK_FALSE(requests.redirected(own_node, one, third_node));
+  CHECK(requests.redirected(other_node, one, third_node)->redirections == 2);
+}
+
+TEST_CASE("requests that lay with a node that is gone are asked of the own node again") {
+  state requests;
+  const auto stays = ask(requests);
+  const auto moved = ask(requests);
+  requests.redirected(own_node, moved, other_node);
+  const auto lost = requests.process_gone(other_node, own_node);
+  REQUIRE(lost.again.size() == 1);
+  CHECK(lost.again.front().request == moved);
+  CHECK(lost.again.front().redirections == 0);
+  CHECK(lost.hopeless.empty());
+  CHECK(requests.is_open(stays));
+  // It lies with the own node now.
+  CHECK(requests.redirected(own_node, moved, third_node));
+}
+
+TEST_CASE("a process without its own node has no hope for any request, wherever it lies") {
+  state requests;
+  const auto here = ask(requests);
+  const auto there = ask(requests);
+  requests.redirected(own_node, there, other_node);
+  const auto lost = requests.process_gone(own_node, own_node);
+  CHECK(lost.again.empty());
+  CHECK(lost.hopeless == std::vector<std::uint64_t>{here, there});
+}
+
+TEST_CASE("a grant of a worker that is known to be dead is asked for again") {
+  state requests;
+  const auto one = ask(requests, "who");
+  requests.redirected(own_node, one, other_node);
+  const auto again = requests.granted_in_vain(one, own_node);
+  REQUIRE(again);
+  CHECK(again->request == one);
+  CHECK(again->redirections == 0);
+  CHECK(requests.answered(one) == "who");
+  CHECK_FALSE(requests.granted_in_vain(one, own_node));
+}
