@@ -15,6 +15,9 @@ std::uint64_t send_state::add(batch_ptr batch, time_point now) {
 
 std::size_t send_state::acknowledged(std::uint64_t upto, time_point now) {
   if (upto > next_) return 0;  // of messages that were never sent: not worth a belief
+#ifdef TROUPE_PLANTED_SKIPPED_ACKNOWLEDGEMENT  // for the simulator to find
+  upto = std::min(upto + 1, next_);
+#endif
   std::size_t bytes = 0;
   bool moved = false;
   while (!unacknowledged_.empty()) {
@@ -73,6 +76,9 @@ receive_state::decision receive_state::batch(const batch_header& header) {
   }
   if (header.count == 0) return {};
   const std::uint64_t end = header.first + header.count;
+#ifdef TROUPE_PLANTED_DUPLICATE_ACCEPTED  // for the simulator to find
+  if (end <= expected_) return {.accept = true};
+#endif
   if (end <= expected_) return {.duplicate = true};
   const auto skip = static_cast<std::uint32_t>(expected_ - header.first);
   expected_ = end;

@@ -1,0 +1,338 @@
+#include "test/sim/simulation.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "test/sim/daemon.hpp"
+#include "test/sim/program.hpp"
+
+namespace troupe::sim {
+namespace {
+
+constexpr auto check_interval = 1s;
+/// From the end of the last fault on, all that drivers wait for comes within this time.
+constexpr auto all_ends_within = 600s;
+/// And when they have left, nothing of theirs is left after this one.
+constexpr auto all_is_free_within = 60s;
+
+enum record : std::uint64_t { process_begins = 60, process_ends, node_begins, fault_happens };
+
+std::string name_of(process_id id) { return std::to_string(id % 1'000'000); }
+
+network_settings draw_network(rng& draw) {
+  network_settings s;
+  s.least_delay = draw.skewed(20us, 500us);
+  s.most_delay = s.least_delay * draw.between(2, 40);
+  if (draw.chance(0.3)) s.frame_loss = 0.002;
+  return s;
+}
+
+}  // namespace
+
+simulation::simulation(const settings& wanted, result& out)
+    : w(wanted.seed),
+      net(w, draw_network(w.random)),
+      wanted_(wanted),
+      out_(out),
+      faults_(w.random.fork()) {
+  w.trace = wanted.trace;
+  if (!wanted.faults) net.stop_losing_frames();
+}
+
+simulation::~simulation() = default;
+
+net::peer simulation::head() const { return machines.front().node->net().self(); }
+
+const process_id* simulation::find_worker(std::uint64_t token) const {
+  const auto found = workers_.find(token);
+  return found == workers_.end() ? nullptr : &found->second;
+}
+
+// -- machines -------------------------------------------------------------------------------------
+
+void simulation::start_node(std::size_t index) {
+  machine& on = machines[index];
+  on.restarting = false;
+  on.node = std::make_unique<daemon>(*this, index, new_id(), index == 0);
+  w.record(node_begins, on.node->id(), index,
+           [&] { return "node" + std::to_string(index) + " begins as " + name_of(on.node->id()); });
+  on.node->begin();
+}
+
+void simulation::end(daemon& which) {
+  const std::size_t index = which.machine();
+  w.record(node_begins, which.id(), index,
+           [&] { return "node" + std::to_string(index) + " ends"; });
+  which.net().close();
+  dead_daemons_.push_back(std::move(machines[index].node));
+  machines[index].restarting = true;
+  w.after(faults_.time(500ms, 8s), [this, index] { start_node(index); });
+}
+
+// -- processes ------------------------------------------------------------------------------------
+
+void simulation::start_worker(daemon& by, std::uint64_t token, net::job_id) {
+  const process_id node = by.id();
+  const std::size_t index = by.machine();
+  const bool fails = wanted_.faults && w.now() < busy_until_ && faults_.chance(0.03);
+  w.after(w.random.time(20ms, 200ms), [this, node, index, token, fails] {
+    daemon* const of = machines[index].node.get();
+    if (of == nullptr || of->id() != node) return;
+    if (fails) return of->worker_exited(token, "exit code 1", false);
+    auto made =
+        std::make_unique<program>(*this, index, new_id(), node, net::process_role::worker, token);
+    program& added = *made;
+    programs[added.id()] = std::move(made);
+    workers_[token] = added.id();
+    w.record(process_begins, added.id(), token, [&] {
+      return "worker " + name_of(added.id()) + " begins on node" + std::to_string(index);
+    });
+    added.begin();
+  });
+}
+
+void simulation::start_driver(std::size_t index) {
+  daemon* const on = machines[index].node.get();
+  if (on == nullptr || !on->joined()) {
+    return w.after(1s, [this, index] { start_driver(index); });
+  }
+  auto made =
+      std::make_unique<program>(*this, index, new_id(), on->id(), net::process_role::driver, 0);
+  program& added = *made;
+  programs[added.id()] = std::move(made);
+  w.record(process_begins, added.id(), 0, [&] {
+    return "driver " + name_of(added.id()) + " begins on node" + std::to_string(index);
+  });
+  if (w.now() >= busy_until_) added.no_more_work();
+  added.begin();
+}
+
+void simulation::end(program& which, const std::string& cause, bool in_order) {
+  const auto at = programs.find(which.id());
+  if (at == programs.end()) return;
+  w.record(process_ends, which.id(), in_order ? 1 : 0,
+           [&] { return "process " + name_of(which.id()) + " ends: " + cause; });
+  which.net().close();
+  const std::uint64_t token = which.token();
+  const process_id node = which.node();
+  const std::size_t index = which.machine();
+  const bool is_worker = which.is_worker();
+  dead_programs_.push_back(std::move(at->second));
+  programs.erase(at);
+  workers_.erase(token);
+  w.after(w.random.skewed(200us, 50ms),
+          [this, node, index, token, is_worker, cause, in_order, who = which.id()] {
+            daemon* const of = machines[index].node.get();
+            if (of == nullptr || of->id() != node) return;
+            if (is_worker) {
+              of->worker_exited(token, cause, in_order);
+            } else {
+              of->driver_ended(who);
+            }
+          });
+  w.after(0ns, [this] { dead_programs_.clear(); });
+}
+
+program* simulation::any(bool worker) {
+  std::vector<program*> all;
+  for (const auto& [id, one] : programs) {
+    if (one->is_worker() == worker) all.push_back(one.get());
+  }
+  return all.empty() ? nullptr : all[faults_.below(all.size())];
+}
+
+// -- faults ---------------------------------------------------------------------------------------
+
+void simulation::plan_faults() {
+  if (w.now() >= busy_until_) return;
+  w.after(faults_.skewed(20ms, 2s), [this] {
+    if (w.now() >= busy_until_) return;
+    fault();
+    plan_faults();
+  });
+}
+
+void simulation::fault() {
+  const auto say = [&](std::uint64_t what, const std::string& text) {
+    w.record(fault_happens, what, 0, [&] { return "FAULT: " + text; });
+  };
+  const std::uint64_t what = faults_.below(100);
+  if (what < 55) {
+    say(1, "a connection breaks");
+    net.break_one();
+  } else if (what < 80) {
+    if (program* const victim = any(true)) {
+      say(2, "worker " + name_of(victim->id()) + " is killed");
+      ++out_.faults.workers_killed;
+      end(*victim, "signal 9 (Killed)", false);
+    }
+  } else if (what < 84) {
+    if (program* const victim = any(false)) {
+      say(3, "driver " + name_of(victim->id()) + " is killed");
+      ++out_.faults.drivers_killed;
+      end(*victim, "signal 9 (Killed)", false);
+    }
+  } else if (what < 88) {
+    const std::size_t index = 1 + faults_.below(machines.size() - 1);
+    if (machines.size() > 1 && machines[index].node != nullptr) {
+      say(4, "the daemon of node" + std::to_string(index) + " is killed");
+      ++out_.faults.nodes_killed;
+      end(*machines[index].node);
+    }
+  } else if (what < 93) {
+    const std::size_t many = 1 + faults_.below((machines.size() + 1) / 2);
+    say(5, std::to_string(many) + " machines are cut off");
+    ++out_.faults.partitions;
+    for (std::size_t i = 0; i < many; ++i) {
+      net.put_into_group(faults_.below(machines.size()), 1);
+    }
+    w.after(faults_.skewed(100ms, 25s), [this] { net.heal(); });
+  } else {
+    const std::size_t index = faults_.below(machines.size());
+    const double factor = static_cast<double>(faults_.between(2, 50));
+    say(6, "node" + std::to_string(index) + " is slow");
+    net.slow_down(index, factor);
+    w.after(faults_.time(1s, 10s), [this, index] { net.slow_down(index, 1); });
+  }
+}
+
+// -- the run --------------------------------------------------------------------------------------
+
+void simulation::run() {
+  rng draw = w.random.fork();
+  const std::size_t nodes =
+      wanted_.nodes != 0
+          ? wanted_.nodes
+          : static_cast<std::size_t>(draw.chance(0.04) ? draw.between(12, 30) : draw.between(1, 8));
+  out_.nodes = nodes;
+  const duration busy = wanted_.busy > 0ns ? wanted_.busy : draw.time(3s, 20s);
+  busy_until_ = w.now() + busy;
+  const time began = w.now();
+  for (std::size_t i = 0; i < nodes; ++i) {
+    machine& one = machines.emplace_back();
+    one.index = i;
+    one.total.set("CPU", core::resource_amount::from_whole(
+                             static_cast<std::uint64_t>(draw.between(i == 0 ? 2 : 1, 8)), "CPU"));
+    const auto gpus = static_cast<std::uint64_t>(draw.chance(0.4) ? draw.between(1, 4) : 0);
+    if (gpus > 0 || i == 0) one.total.set("GPU", core::resource_amount::from_whole(gpus, "GPU"));
+  }
+  for (std::size_t i = 0; i < nodes; ++i) start_node(i);
+  const std::int64_t drivers = draw.between(1, 2 + static_cast<std::int64_t>(nodes / 4));
+  for (std::int64_t i = 0; i < drivers; ++i) {
+    w.after(draw.time(0ns, busy), [this, index = draw.below(nodes)] { start_driver(index); });
+  }
+  if (wanted_.faults) plan_faults();
+
+  time next_check = w.now();
+  bool quiet = false;
+  time empty_since{};
+  for (;;) {
+    if (w.now() >= next_check) {
+      check();
+      next_check += check_interval;
+    }
+    if (!quiet && w.now() >= busy_until_) {
+      quiet = true;
+      net.heal();
+      net.stop_losing_frames();
+      for (const machine& one : machines) net.slow_down(one.index, 1);
+      for (const auto& [id, one] : programs) one->no_more_work();
+    }
+    if (quiet) {
+      const bool drivers_left = any_driver();
+      if (drivers_left) {
+        empty_since = {};
+        if (w.now() > busy_until_ + all_ends_within) {
+          for (const auto& [id, one] : programs) {
+            if (!one->is_worker()) {
+              throw violation("driver " + name_of(id) + " waits for ever: " + one->waits_for() +
+                              describe_nodes());
+            }
+          }
+        }
+      } else {
+        if (empty_since == time{}) empty_since = w.now();
+        if (w.now() > empty_since + all_is_free_within) break;
+      }
+    }
+    w.step();
+  }
+  check_the_end();
+  out_.virtual_time = w.now() - began;
+}
+
+std::string simulation::describe_nodes() const {
+  std::string text;
+  for (const machine& one : machines) {
+    if (!one.node) continue;
+    const net::node_state& node = one.node->state();
+    if (node.leases() == 0 && node.requests() == 0) continue;
+    text += "\n    " + node.settings().name + " has " + node.settings().total.to_string() +
+            ", free " + node.available().to_string() + ", " + std::to_string(node.requests()) +
+            " requests";
+    for (const auto& [wanted, count] : node.report().waiting) {
+      text += ", " + std::to_string(count) + " of";
+      for (const auto& [name, units] : wanted) text += " " + name + "=" + std::to_string(units);
+    }
+    for (const net::node_state::holding& held : node.holdings()) {
+      text += "; " + (held.lease == 0 ? "a request" : "lease " + std::to_string(held.lease)) +
+              " of process " + name_of(held.owner) + " has " + held.wanted.to_string();
+    }
+  }
+  return text;
+}
+
+bool simulation::any_driver() const {
+  return std::any_of(programs.begin(), programs.end(),
+                     [](const auto& entry) { return !entry.second->is_worker(); });
+}
+
+void simulation::check() {
+  for (const machine& one : machines) {
+    if (one.node) monitor::check_resources(one.node->state());
+  }
+  for (const auto& [id, one] : programs) one->check_nothing_waits_on_the_dead();
+}
+
+void simulation::check_the_end() {
+  check();
+  for (const machine& one : machines) {
+    if (!one.node) continue;
+    const net::node_state& node = one.node->state();
+    const auto none = [&](std::size_t count, const char* what) {
+      if (count == 0) return;
+      throw violation("all drivers have left, and " + node.settings().name + " still has " +
+                      std::to_string(count) + " " + what);
+    };
+    none(node.leases(), "leases");
+    none(node.requests(), "requests");
+    none(node.workers(), "workers");
+  }
+  if (!programs.empty()) {
+    throw violation("all drivers have left, and worker " + name_of(programs.begin()->first) +
+                    " still lives");
+  }
+  const net::status of = machines.front().node->control()->make_status();
+  if (of.jobs != 0) throw violation("all drivers have left, and the head still has jobs");
+  if (!of.actors.empty()) throw violation("all drivers have left, and the head still has names");
+}
+
+result run(const settings& wanted) {
+  result out;
+  out.seed = wanted.seed;
+  simulation sim(wanted, out);
+  try {
+    sim.run();
+  } catch (const violation& e) {
+    out.broken = e.what();
+  } catch (const std::exception& e) {
+    out.broken = std::string("the product threw: ") + e.what();
+  }
+  out.digest = sim.w.digest();
+  out.events = sim.w.events();
+  out.sent = sim.net.counted;
+  out.work = sim.watch.counted;
+  return out;
+}
+
+}  // namespace troupe::sim

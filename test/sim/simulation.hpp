@@ -1,0 +1,104 @@
+/// A simulated cluster: machines with a node daemon each, workers, drivers, faults, and the checks.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/resources.hpp"
+#include "test/sim/monitor.hpp"
+#include "test/sim/network.hpp"
+#include "test/sim/world.hpp"
+
+namespace troupe::sim {
+
+struct settings {
+  std::uint64_t seed = 1;
+  std::size_t nodes = 0;  ///< 0: drawn from the seed
+  duration busy{0};       ///< how long drivers submit and faults happen; 0: drawn from the seed
+  bool faults = true;
+  std::function<void(time, const std::string&)> trace{};
+};
+
+struct result {
+  std::uint64_t seed = 0;
+  std::optional<std::string> broken;  ///< the invariant, and what broke it
+  std::uint64_t digest = 0;           ///< of the whole run
+  std::uint64_t events = 0;
+  duration virtual_time{0};
+  std::size_t nodes = 0;
+  network::statistics sent;
+  monitor::statistics work;
+  /// What was done to the cluster.
+  struct {
+    std::uint64_t workers_killed = 0;
+    std::uint64_t drivers_killed = 0;
+    std::uint64_t nodes_killed = 0;
+    std::uint64_t partitions = 0;
+  } faults;
+};
+
+/// Runs one seed from the start of the cluster until nothing is left of its drivers.
+result run(const settings& wanted);
+
+class daemon;
+class program;
+
+/// What the simulated processes see of the machines that they run on.
+class simulation {
+ public:
+  simulation(const settings& wanted, result& out);
+  ~simulation();
+  void run();
+
+  world w;
+  network net;
+  monitor watch;
+
+  struct machine {
+    std::size_t index = 0;
+    core::resource_set total;
+    std::unique_ptr<daemon> node;
+    bool restarting = false;
+  };
+  /// On the first one is the head.
+  std::vector<machine> machines;
+  std::map<process_id, std::unique_ptr<program>> programs;  ///< drivers and workers that live
+
+  net::peer head() const;
+  process_id new_id() { return w.random.next() | 1U; }
+  const net::process_id* find_worker(std::uint64_t token) const;
+
+  // -- as the kernel does it ----------------------------------------------------------------------
+  void start_worker(daemon& by, std::uint64_t token, net::job_id job);
+  /// The process ends now; its node hears of it a little later.
+  void end(program& which, const std::string& cause, bool in_order);
+  /// A daemon has ended, or is killed; another one takes its place.
+  void end(daemon& which);
+  bool daemon_lives(process_id node) const { return net.lives(node); }
+
+ private:
+  void start_node(std::size_t index);
+  void start_driver(std::size_t index);
+  void plan_faults();
+  void fault();
+  void check();
+  void check_the_end();
+  program* any(bool worker);
+  bool any_driver() const;
+  std::string describe_nodes() const;
+
+  const settings wanted_;
+  result& out_;
+  rng faults_;
+  time busy_until_{};
+  std::map<std::uint64_t, process_id> workers_;  ///< by token
+  std::vector<std::unique_ptr<program>> dead_programs_;
+  std::vector<std::unique_ptr<daemon>> dead_daemons_;
+};
+
+}  // namespace troupe::sim
