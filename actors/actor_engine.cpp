@@ -24,8 +24,8 @@ std::string quoted(std::string_view in_namespace, std::string_view name) {
 }  // namespace
 
 actor_core_ptr actor_engine::create(const detail::class_info& info, detail::actor_call* creation,
-                                    detail::options_ptr options, bool& taken, std::uint64_t id,
-                                    int restarts) {
+                                    detail::options_ptr options, bool& taken,
+                                    actor_placement placed) {
   const troupe::options defaults;
   const detail::options_ptr kept = options;  // its texts are used below
   const troupe::options& o = kept ? kept->get() : defaults;
@@ -54,8 +54,9 @@ actor_core_ptr actor_engine::create(const detail::class_info& info, detail::acto
   }
   taken = true;
   local_actor* const actor = local_actor::make(*this, info, creation, std::move(options));
-  if (id != 0) actor->id_ = id;
-  actor->restarts_ = restarts;
+  if (placed.id != 0) actor->id_ = placed.id;
+  actor->restarts_ = placed.restarts;
+  if (!placed.gpus.empty()) actor->extras().gpus = std::move(placed.gpus);
   actor_core_ptr handle = actor_core_ptr::adopt(actor);
   if (!demand.empty()) {
     actor->gate_.store(2);

@@ -17,6 +17,13 @@
 
 namespace troupe::actors {
 
+/// How the cluster placed an actor in this process.
+struct actor_placement {
+  std::uint64_t id = 0;  ///< that the cluster knows it by; 0: it is one of this process
+  int restarts = 0;
+  std::vector<std::uint32_t> gpus;  ///< of its lease
+};
+
 /// Thread-safe.
 class actor_engine final : public core::component {
  public:
@@ -27,11 +34,10 @@ class actor_engine final : public core::component {
   core::ledger& ledger() const noexcept { return *runtime_.the_ledger; }
 
   /// `taken` tells whether `creation` was taken over, also when this throws.
-  /// `id`: what the cluster knows the actor by, and how often it began anew; 0: one of this
-  /// process.
+  /// `placed`: of one that the cluster placed in this process.
   detail::actor_core_ptr create(const detail::class_info& info, detail::actor_call* creation,
-                                detail::options_ptr options, bool& taken, std::uint64_t id = 0,
-                                int restarts = 0);
+                                detail::options_ptr options, bool& taken,
+                                actor_placement placed = {});
   /// Throws `actor_name_error` when there is none of that name and class.
   detail::actor_core_ptr find(std::string_view name, std::string_view in_namespace,
                               const detail::class_info& info);

@@ -31,7 +31,7 @@ void resource_gate::give_back() noexcept {
     return;
   }
   while (!has_.load()) std::this_thread::yield();  // the grant is on its way
-  ledger.release(shape_);
+  ledger.release(shape_, gpus());
 }
 
 }  // namespace troupe::actors

@@ -96,6 +96,11 @@ std::string local_actor::full_name() const {
                               : std::string(info_->name) + " '" + std::string(given().name) + "'";
 }
 
+std::vector<std::uint32_t> local_actor::gpus() const {
+  if (!extras_) return {};
+  return extras_->resources ? extras_->resources->gpus().ids : extras_->gpus;
+}
+
 std::string local_actor::in_namespace() const {
   return given().in_namespace.empty() ? engine_.runtime().settings.job_namespace
                                       : std::string(given().in_namespace);

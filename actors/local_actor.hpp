@@ -109,6 +109,8 @@ class local_actor final : public core::job, public actor_core {
   core::timers& timers() const noexcept override;
   actors::actor_engine& engine() const noexcept { return engine_; }
   std::string in_namespace() const;
+  /// The ids of its GPUs; for its own code.
+  std::vector<std::uint32_t> gpus() const;
 
   // -- core::job ----------------------------------------------------------------------------------
   resume_result resume(caf::execution_unit*, std::size_t max_throughput) override;
@@ -233,6 +235,8 @@ struct actor_extras {
   bool ordered = false;
   std::optional<exit_info> end;  // once dead
   std::unique_ptr<resource_gate> resources;
+  std::vector<std::uint32_t>
+      gpus;  // of the lease under which a node placed it; set before it starts
   running_call* running = nullptr;  // those of group runners, linked
 };
 

@@ -36,7 +36,9 @@ constexpr std::string_view foreign_prefixes[] = {
     "TROUPE_BENCH_", "TROUPE_TEST_",
     // How the processes of a cluster find each other: see net/cluster_address.hpp.
     "TROUPE_WORKER_", "TROUPE_SESSION_BASE", "TROUPE_SESSION_DIR", "TROUPE_KEY_FILE",
-    "TROUPE_CLUSTER_KEY"};
+    "TROUPE_CLUSTER_KEY",
+    // See core/fault.hpp.
+    "TROUPE_FAULTS"};
 
 /// What one source says, by option; `what` names the place in errors.
 struct found_value {

@@ -228,6 +228,8 @@ constexpr std::array options{
                                                           "size at which the log file is rotated"),
     count_option<&config::log_files, 1, 1000>("log-files",
                                               "log files kept, the current one included"),
+    flag_option<&config::dedup_output>(
+        "dedup-output", "a line that several workers print within 5 s is shown once, with a count"),
     flag_option<&config::ignore_reinit>("ignore-reinit", "a second init joins the running runtime"),
     count_option<&config::max_threads, 1, 1'000'000>("max-threads",
                                                      "hard bound of threads for tasks and actors"),

@@ -85,7 +85,8 @@ void actor_host::on(process_id from, const create_actor& what, const message& ca
     try {
       actor = engine_of(here_).create(
           *constructor->creates, static_cast<detail::actor_call*>(creation), local_options(what),
-          taken, remote_actor::public_id(what.actor), static_cast<int>(what.incarnation) - 1);
+          taken,
+          {remote_actor::public_id(what.actor), static_cast<int>(what.incarnation) - 1, what.gpus});
     } catch (...) {
       if (!taken) {
         const auto own = detail::object_ptr::adopt(creation);

@@ -20,6 +20,7 @@ struct actor_manager::owned final : lease_client {
     manager.change(local, [&](owned& self) {
       self.request = 0;
       self.lease = what.lease;
+      self.gpus = what.gpus;
       self.lease_node = node;
       return self.life.placed(what.worker);
     });
@@ -38,6 +39,7 @@ struct actor_manager::owned final : lease_client {
   std::set<process_id> watchers;
   std::uint64_t request = 0;
   lease_id lease = 0;
+  std::vector<std::uint32_t> gpus;  ///< of that lease
   process_id lease_node = 0;
 };
 
@@ -48,6 +50,7 @@ struct actor_manager::work {
     peer host;
     std::uint32_t incarnation = 0;
     lease_id lease = 0;
+    std::vector<std::uint32_t> gpus;
   };
   std::vector<creation> creations;
 };
@@ -123,7 +126,7 @@ void actor_manager::carry_out(owned& of, const actor_life_state::steps& steps,
       }
       case step::create:
         outside.creations.push_back(
-            {actors_.at(of.local), of.life.host(), of.life.incarnation(), of.lease});
+            {actors_.at(of.local), of.life.host(), of.life.incarnation(), of.lease, of.gpus});
         break;
       case step::end_life:
         here_.send(
@@ -159,6 +162,7 @@ void actor_manager::finish(work& outside) {
     order.actor = {here_.self(), one.actor->local};
     order.incarnation = one.incarnation;
     order.lease = one.lease;
+    order.gpus = one.gpus;
     order.constructor = one.actor->plan.constructor;
     order.class_name = one.actor->plan.class_name;
     order.options = one.actor->plan.options;

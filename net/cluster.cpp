@@ -1,6 +1,5 @@
 #include "net/cluster.hpp"
 
-#include <cstdio>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -36,7 +35,7 @@ endpoint_options options_for(const cluster_address& at) {
 }  // namespace
 
 cluster::cluster(core::runtime& runtime, const cluster_address& at, register_process introduction)
-    : here_(&runtime) {
+    : here_(&runtime), output_(runtime.settings.dedup_output) {
   here_.is_worker = introduction.role == process_role::worker;
   node_folder_ = at.node_folder;
   objects_ = std::make_unique<object_sharing>(here_);
@@ -117,6 +116,7 @@ void cluster::leave(std::chrono::milliseconds patience) noexcept {
       here_.send(here_.node.id, goodbye{});
       here_.net->flush(std::min(patience, std::chrono::milliseconds(2'000)));
     }
+    output_.finish();
   } catch (const std::exception& e) {
     log::error("leaving the cluster: ", e.what());
   }
@@ -181,7 +181,7 @@ void cluster::handle(process_id from, message&& what) {
       if (here_.is_worker && host_->size() == 0) end("its job has ended");
       break;
     case kind::worker_output:
-      on_output(unpack<worker_output>(what));
+      output_.on(*here_.net, unpack<worker_output>(what));
       break;
     case kind::lease_granted:
       desk_->on(from, unpack<lease_granted>(what));
@@ -333,15 +333,6 @@ void cluster::process_gone(process_id gone, const std::string& cause) {
   end(why);
 }
 
-void cluster::on_output(const worker_output& what) {
-  std::FILE* const to = what.error ? stderr : stdout;
-  for (const std::string& line : what.lines) {
-    std::fprintf(to, "(pid=%lld node=%s) %s\n", static_cast<long long>(what.pid), what.node.c_str(),
-                 line.c_str());
-  }
-  std::fflush(to);
-}
-
 // -- tasks ----------------------------------------------------------------------------------------
 
 void cluster::tasks_wait(tasks::task_queue& queue) noexcept {
@@ -450,6 +441,7 @@ actor_plan cluster::plan_of(const detail::class_info& info, detail::actor_call& 
   plan.lease.place_value = given.scheduling.value();
   plan.lease.soft = given.scheduling.soft();
   plan.lease.isolated = given.isolation == isolation::process;
+  plan.lease.for_actor = true;
   return plan;
 }
 

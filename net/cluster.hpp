@@ -19,6 +19,7 @@
 #include "net/cluster_address.hpp"
 #include "net/endpoint.hpp"
 #include "net/object_sharing.hpp"
+#include "net/output_printer.hpp"
 #include "net/process.hpp"
 #include "net/remote_actor.hpp"
 #include "net/task_executor.hpp"
@@ -80,7 +81,6 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   void unreachable(process_id peer, const std::string& why) override;
 
   void handle(process_id from, message&& what);
-  void on_output(const worker_output& what);
   void process_gone(process_id gone, const std::string& cause);
   name_reply ask_names(process_id whom, message what, std::uint64_t request, const char* for_what);
   std::uint64_t next_request();
@@ -100,6 +100,7 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   std::atomic<bool> closed_{false};  // no handler does anything any more
   bool started_ = false;             // of the endpoint's thread, as the next one
   std::vector<std::pair<process_id, message>> early_;
+  output_printer output_;
   std::unique_ptr<object_sharing> objects_;
   std::unique_ptr<lease_desk> desk_;
   std::unique_ptr<task_owner> owner_;

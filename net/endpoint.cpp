@@ -212,11 +212,15 @@ void endpoint::implementation::cancel(std::uint64_t timer) {
 }
 
 void endpoint::implementation::allow_keys(const std::vector<std::string>& public_keys) {
+  admit(public_keys);
+  post([this] { cut_the_unadmitted(); });
+}
+
+void endpoint::implementation::admit(const std::vector<std::string>& public_keys) {
   context_->admit(domain_.domain, public_keys,
                   [this](const std::string& address, const std::string& why) {
                     told_of_stranger(address, why);
                   });
-  post([this] { cut_the_unadmitted(); });
 }
 
 endpoint::statistics endpoint::implementation::stats() const {

@@ -80,6 +80,7 @@ class endpoint::implementation {
   void listen_locally();
   void listen_remotely();
   void told_of_stranger(const std::string& address, const std::string& why);
+  void admit(const std::vector<std::string>& public_keys);
   void cut(const connection_watch::open_connection& which);
   void cut_the_unadmitted();
 

@@ -82,7 +82,7 @@ void endpoint::implementation::listen_remotely() {
   const auto numeric = look_up(*address, why);
   if (!numeric) throw connection_error("can not listen at " + wanted + ": " + why);
 
-  allow_keys({public_key_});
+  admit({public_key_});
   remote_.socket = zmq_socket(context_->handle(), ZMQ_ROUTER);
   remote_.secure = true;
   set_link_options(remote_.socket);

@@ -11,6 +11,7 @@
 
 #include <troupe/log.hpp>
 
+#include "core/fault.hpp"
 #include "net/endpoint_implementation.hpp"
 
 namespace troupe::net {
@@ -40,7 +41,15 @@ void endpoint::implementation::list(const link_ptr& link) {
 
 /// Sends what is in the link's outbox; what is too much is left for the endpoint's thread.
 void endpoint::implementation::pump(const link_ptr& link) {
+  const bool sends = TROUPE_FAULT("link.cut_after_send") && link->queued_bytes() > 0;
   if (link->pump()) list(link);
+  if (sends) {
+    post([this, link] {
+      if (!link->is_open() || link->ended()) return;
+      close_link(*link);
+      open_link(link);
+    });
+  }
 }
 
 void endpoint::implementation::control(const link_ptr& link, std::uint16_t flags,

@@ -2,6 +2,7 @@
 #include <zmq.h>
 
 #include <algorithm>
+#include <utility>
 
 #include <troupe/archive.hpp>
 #include <troupe/detail/archive_error.hpp>
@@ -98,6 +99,7 @@ peer endpoint::implementation::resolve(const std::string& address,
   socket.send(question);
 
   int failures = 0;
+  bool question_lost = false;
   std::optional<peer> found;
   while (!found) {
     zmq_pollitem_t items[] = {{socket.handle(), 0, ZMQ_POLLIN, 0},
@@ -118,9 +120,8 @@ peer endpoint::implementation::resolve(const std::string& address,
       if (event.kind == what::not_understood) explain_failed_handshake(address, *numeric);
       // It may just be starting or ending: a second try tells.
       if (event.kind == what::failed && ++failures > 1) explain_failed_handshake(address, *numeric);
-      if (event.kind == what::ready && failures > 0) {
-        socket.send(question);  // the first went with the first
-      }
+      if (event.kind == what::failed || event.kind == what::disconnected) question_lost = true;
+      if (event.kind == what::ready && std::exchange(question_lost, false)) socket.send(question);
     }
   }
   learn(*found);

@@ -20,6 +20,7 @@ core::claimant* lease_capacity::next() {
   from.pop_front();
   if (&from == &resumes_) --lent_;
   busy_ = true;
+  who->set_gpus(gpus_);
   return who;
 }
 
@@ -51,7 +52,7 @@ bool lease_capacity::withdraw(core::claimant& who) {
   return false;
 }
 
-void lease_capacity::release(core::shape_id) { cpus_free(false); }
+void lease_capacity::release(core::shape_id, const core::gpu_share&) { cpus_free(false); }
 
 void lease_capacity::lend(core::shape_id) { cpus_free(true); }
 

@@ -4,6 +4,8 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "core/ledger.hpp"
 
@@ -16,15 +18,16 @@ class lease_capacity final : public core::capacity {
  public:
   enum class wish : std::uint8_t { suspend, resume };
   /// `tell` sends a wish to the node. Called under the lock; must not block.
-  explicit lease_capacity(std::function<void(wish)> tell) : tell_(std::move(tell)) {}
+  explicit lease_capacity(std::function<void(wish)> tell, std::vector<std::uint32_t> gpus = {})
+      : tell_(std::move(tell)), gpus_{std::move(gpus), 0} {}
 
   /// The shapes of the queue that this serves: all of it, and its CPUs.
   void set_shapes(core::shape_id whole, core::shape_id cpus);
 
-  bool try_acquire(core::shape_id) override { return false; }
+  bool try_acquire(core::shape_id, core::gpu_share&) override { return false; }
   void request(core::claimant& who, core::shape_id shape, core::grant_order order) override;
   bool withdraw(core::claimant& who) override;
-  void release(core::shape_id shape) override;
+  void release(core::shape_id shape, const core::gpu_share& gpus) override;
   void lend(core::shape_id cpus) override;
   bool contended_beside(core::shape_id shape) const noexcept override;
 
@@ -40,6 +43,7 @@ class lease_capacity final : public core::capacity {
   void cpus_free(bool blocks);
 
   const std::function<void(wish)> tell_;
+  const core::gpu_share gpus_;
   core::shape_id whole_ = 0;
   core::shape_id cpus_ = 0;
   mutable std::mutex mutex_;

@@ -196,10 +196,18 @@ struct end_process {
 /// Lines that a worker printed, to its driver.
 struct worker_output {
   static constexpr auto what = kind::worker_output;
+  struct line {
+    std::string name;  ///< of the function or actor that printed it, else of the program
+    std::string text;
+    template <class Archive>
+    void serialize(Archive& archive) {
+      archive(name, text);
+    }
+  };
   std::int64_t pid = 0;
   std::string node;
   bool error = false;  ///< from stderr
-  std::vector<std::string> lines;
+  std::vector<line> lines;
   template <class Archive>
   void serialize(Archive& archive) {
     archive(pid, node, error, lines);
@@ -230,12 +238,13 @@ struct request_lease {
   std::string place_value;
   bool soft = false;
   bool isolated = false;           ///< in a process of its own
+  bool for_actor = false;          ///< for one actor's life
   bool infeasible_fails = false;   ///< refuse what no node can ever give
   std::uint32_t redirections = 0;  ///< how often it was sent on
   template <class Archive>
   void serialize(Archive& archive) {
     archive(request, job, wanted, name, placement, place_key, place_value, soft, isolated,
-            infeasible_fails, redirections);
+            for_actor, infeasible_fails, redirections);
   }
 };
 
@@ -245,9 +254,10 @@ struct lease_granted {
   lease_id lease = 0;
   peer worker;
   std::string node_name;
+  std::vector<std::uint32_t> gpus;  ///< their ids at the node
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(request, lease, worker, node_name);
+    archive(request, lease, worker, node_name, gpus);
   }
 };
 
@@ -500,13 +510,14 @@ struct create_actor {
   global_id actor;
   std::uint32_t incarnation = 0;
   lease_id lease = 0;
+  std::vector<std::uint32_t> gpus;  ///< of that lease
   std::uint64_t constructor = 0;
   std::string class_name;
   actor_options options;
   payload arguments;
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(actor, incarnation, lease, constructor, class_name, options, arguments);
+    archive(actor, incarnation, lease, gpus, constructor, class_name, options, arguments);
   }
 };
 
@@ -733,7 +744,7 @@ struct node_report {
   demand available;
   std::vector<std::pair<demand, std::uint32_t>> waiting;  ///< demands and how many of each
   std::uint32_t workers = 0;
-  std::uint32_t actors = 0;
+  std::uint32_t actors = 0;  ///< that have a lease here
   template <class Archive>
   void serialize(Archive& archive) {
     archive(available, waiting, workers, actors);

@@ -15,6 +15,7 @@
 #include <troupe/error.hpp>
 #include <troupe/log.hpp>
 
+#include "core/fault.hpp"
 #include "net/control_state.hpp"
 #include "net/demand.hpp"
 #include "net/node_state.hpp"
@@ -49,7 +50,9 @@ class node::implementation final : public endpoint_handler, public worker_watche
     wanted.advertised_host = options_.advertised_host;
     wanted.cluster_key = options_.cluster_key;
     endpoint_ = std::make_unique<endpoint>(std::move(wanted), *this);
-    processes_ = std::make_unique<worker_processes>(options_.session_dir + "/logs", *this);
+    processes_ = std::make_unique<worker_processes>(
+        worker_logs{options_.session_dir + "/logs", options_.worker_log, options_.worker_logs},
+        *this);
     self_ = endpoint_->self();
     const peer head =
         is_head_ ? self_ : endpoint_->resolve(options_.head_address, options_.join_timeout);
@@ -131,9 +134,9 @@ class node::implementation final : public endpoint_handler, public worker_watche
   }
 
   void printed(std::uint64_t token, std::int64_t pid, bool error,
-               std::vector<std::string> lines) override {
+               std::vector<output_line> lines) override {
     std::size_t bytes = 0;
-    for (const std::string& line : lines) bytes += line.size();
+    for (const output_line& line : lines) bytes += line.name.size() + line.text.size();
     if (output_on_its_way_.load() > most_output_bytes) {
       const std::lock_guard guard(dropped_mutex_);
       dropped_[token] += lines.size();
@@ -199,7 +202,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
     carry_out();
     if (has_joined_) {
       const bool news = node_->report_version() != reported_version_;
-      if (news || now - reported_ >= heartbeat_interval) {
+      if ((news || now - reported_ >= heartbeat_interval) && !TROUPE_FAULT("node.slow_heartbeat")) {
         reported_version_ = node_->report_version();
         reported_ = now;
         to_head(node_->report());
@@ -437,7 +440,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
     carry_out();
   }
 
-  void forward(std::uint64_t token, std::int64_t pid, bool error, std::vector<std::string> lines) {
+  void forward(std::uint64_t token, std::int64_t pid, bool error, std::vector<output_line> lines) {
     if (shutting_) return;
     const process_id driver = node_->driver_of(token);
     if (driver == 0) return;
@@ -454,12 +457,19 @@ class node::implementation final : public endpoint_handler, public worker_watche
         dropped_.erase(counted);
       }
     }
+    worker_output packed{pid, options_.name, error, {}};
+    // What nobody has put a name to: a thread of the user's, a child process, main before init.
+    const std::string unnamed = node_->program_of(token);
     if (lost > 0) {
-      lines.insert(lines.begin(), "[" + std::to_string(lost) +
-                                      " lines were left out: they came faster than they could be "
-                                      "sent; the node's log folder has them]");
+      packed.lines.push_back({unnamed, "[" + std::to_string(lost) +
+                                           " lines were left out: they came faster than they could "
+                                           "be sent; the node's log folder has them]"});
     }
-    endpoint_->send(driver, pack(worker_output{pid, options_.name, error, std::move(lines)}));
+    for (output_line& line : lines) {
+      if (line.name.empty()) line.name = unnamed;
+      packed.lines.push_back({std::move(line.name), std::move(line.text)});
+    }
+    endpoint_->send(driver, pack(std::move(packed)));
   }
 
   // -- the end ------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@
 #include "net/endpoint.hpp"
 #include "net/ids.hpp"
 #include "net/messages.hpp"
+#include "net/rotating_file.hpp"
 #include "net/wire.hpp"
 
 namespace troupe::net {
@@ -43,6 +44,8 @@ struct node_options {
   /// another machine to its node.
   std::chrono::milliseconds silence{10'000};
   std::chrono::milliseconds idle_after{60'000};  ///< then a worker without lease ends
+  rotation worker_log{};                         ///< of each worker's stdout and stderr
+  std::size_t worker_logs = 200;  ///< workers that have ended and whose logs are kept
   /// Made once the node listens; gets the endpoint, which outlives it.
   std::function<std::unique_ptr<node_guest>(endpoint&)> guest;
 };

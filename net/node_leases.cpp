@@ -312,9 +312,11 @@ void node_state::grant(time, request& which, worker& on) {
   given.shape = which.shape;
   given.wanted = which.wanted;
   given.gpus = which.gpus;
+  given.for_actor = which.asked.for_actor;
+  changed();
   on.leases.insert(id);
   send(on.at.id, open_lease{id, which.owner, which.asked.wanted, which.gpus.ids});
-  send(which.owner, lease_granted{which.asked.request, id, on.at, settings_.name});
+  send(which.owner, lease_granted{which.asked.request, id, on.at, settings_.name, which.gpus.ids});
   erase(which);
 }
 

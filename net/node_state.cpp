@@ -409,6 +409,13 @@ process_id node_state::driver_of(std::uint64_t token) const {
   return of.ended ? 0 : of.driver.id;
 }
 
+std::string node_state::program_of(std::uint64_t token) const {
+  const auto found = workers_.find(token);
+  if (found == workers_.end()) return {};
+  const std::string& path = jobs_.at(found->second.job).program->executable;
+  return path.substr(path.rfind('/') + 1);
+}
+
 node_report node_state::report() const {
   node_report result;
   result.available = to_demand(ledger_.available());
@@ -427,6 +434,7 @@ node_report node_state::report() const {
   for (const auto& [token, w] : workers_) {
     if (w.at && is_registered(w.at.id)) ++result.workers;
   }
+  for (const auto& [id, l] : leases_) result.actors += l.for_actor ? 1 : 0;
   return result;
 }
 

@@ -16,10 +16,10 @@
 
 #include <troupe/log_level.hpp>
 
+#include "core/gpu_ids.hpp"
 #include "core/ledger_state.hpp"
 #include "core/resources.hpp"
 #include "net/bounded_set.hpp"
-#include "net/gpu_ids.hpp"
 #include "net/ids.hpp"
 #include "net/messages.hpp"
 #include "net/placement.hpp"
@@ -131,6 +131,8 @@ class node_state {
   const node_settings& settings() const { return settings_; }
   /// The driver that a worker's lines go to, if it is there.
   process_id driver_of(std::uint64_t token) const;
+  /// The name of the program that a worker runs, without its folder.
+  std::string program_of(std::uint64_t token) const;
   bool is_registered(process_id who) const { return processes_.count(who) != 0; }
   /// What has resources of this node: leases, and requests that wait for a worker or for GPUs.
   struct holding {
@@ -185,7 +187,7 @@ class node_state {
     core::resource_set wanted;
     core::shape_id shape = 0;
     request_phase phase = request_phase::unknown_job;
-    gpu_share gpus;
+    core::gpu_share gpus;
     std::uint64_t worker = 0;         ///< when `lacks_worker`
     std::uint32_t failed_starts = 0;  ///< of an isolated worker for it
     time give_up{};                   ///< when `unknown_job`
@@ -197,7 +199,8 @@ class node_state {
     std::uint64_t worker = 0;
     core::shape_id shape = 0;
     core::resource_set wanted;
-    gpu_share gpus;
+    core::gpu_share gpus;
+    bool for_actor = false;
     bool suspended = false;
     ticket resuming = 0;  ///< waits in the ledger; 0: does not
   };
@@ -261,7 +264,7 @@ class node_state {
 
   node_settings settings_;
   core::ledger_state ledger_;
-  gpu_ids gpus_;
+  core::gpu_ids gpus_;
   std::vector<node_effect> effects_;
   std::uint64_t report_version_ = 1;
   bool ending_ = false;

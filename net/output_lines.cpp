@@ -5,7 +5,7 @@
 
 namespace troupe::net {
 
-void output_lines::add(std::string_view bytes, std::vector<std::string>& lines) {
+void output_lines::add(std::string_view bytes, std::vector<output_line>& lines) {
   while (!bytes.empty()) {
     const std::size_t end = bytes.find('\n');
     const std::size_t room = longest_line - begun_.size();
@@ -14,21 +14,31 @@ void output_lines::add(std::string_view bytes, std::vector<std::string>& lines) 
     bytes.remove_prefix(size);
     if (!bytes.empty() && bytes.front() == '\n') {
       bytes.remove_prefix(1);
-      complete(lines);
+      complete(lines, false);
     } else if (begun_.size() == longest_line) {
-      complete(lines);
+      complete(lines, true);
     }
   }
 }
 
-void output_lines::finish(std::vector<std::string>& lines) {
-  if (!begun_.empty()) complete(lines);
+void output_lines::finish(std::vector<output_line>& lines) {
+  if (!begun_.empty()) complete(lines, false);
 }
 
-void output_lines::complete(std::vector<std::string>& lines) {
-  last_.push_back(begun_.substr(0, kept_line_bytes));
+void output_lines::complete(std::vector<output_line>& lines, bool is_cut) {
+  output_line line{cut_ ? name_of_cut_ : std::string(), std::exchange(begun_, {})};
+  if (!line.text.empty() && line.text.front() == name_begins) {
+    const std::size_t end = line.text.find(name_ends);
+    if (end != std::string::npos && end <= longest_printer_name + 1) {
+      line.name = line.text.substr(1, end - 1);
+      line.text.erase(0, end + 1);
+    }
+  }
+  cut_ = is_cut;
+  name_of_cut_ = is_cut ? line.name : std::string();
+  last_.push_back(line.text.substr(0, kept_line_bytes));
   if (last_.size() > kept_lines) last_.pop_front();
-  lines.push_back(std::exchange(begun_, {}));
+  lines.push_back(std::move(line));
 }
 
 std::string output_lines::last() const {

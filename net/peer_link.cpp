@@ -3,12 +3,15 @@
 #include <memory>
 #include <utility>
 
+#include "core/fault.hpp"
 #include "net/messages.hpp"
 
 namespace troupe::net {
 namespace {
 /// So often a thread sends what others appended meanwhile before it leaves the rest.
 constexpr int pump_rounds = 4;
+/// With the fault of that name.
+constexpr std::size_t tiny_chunk_bytes = 1024;
 }  // namespace
 
 peer_link::peer_link(process_id self, peer other, std::size_t chunk_bytes, link_counters& counters)
@@ -16,7 +19,7 @@ peer_link::peer_link(process_id self, peer other, std::size_t chunk_bytes, link_
       id_(other.id),
       counters_(counters),
       where_(std::move(other)),
-      builder_(chunk_bytes) {}
+      builder_(TROUPE_FAULT("link.tiny_buffer") ? tiny_chunk_bytes : chunk_bytes) {}
 
 peer_link::outcome peer_link::enqueue(message&& what) {
   const std::size_t bytes = weight(what);
@@ -25,7 +28,7 @@ peer_link::outcome peer_link::enqueue(message&& what) {
   builder_.add(std::move(what));
   queued_.fetch_add(bytes);
   outcome result = outcome::queued;
-  if (builder_.full()) {
+  if (builder_.full() || TROUPE_FAULT("link.tiny_buffer")) {
     full_.push_back(builder_.take());
     result = outcome::batch_full;
   }
@@ -89,7 +92,9 @@ void peer_link::flush_locked() {
     counters_.batches_sent.fetch_add(1, std::memory_order_relaxed);
     // A socket without a connection does not take it. Then it stays unacknowledged, and the
     // endpoint's thread will be told of the lost connection.
+    if (TROUPE_FAULT("link.lost_batch")) continue;
     if (up_.load() && !socket_.send(batch)) up_.store(false);
+    if (TROUPE_FAULT("link.duplicate") && up_.load()) socket_.send_again(h, *batch);
   }
   taken_.clear();
 }
@@ -178,6 +183,7 @@ void peer_link::send_control(std::uint16_t flags, std::uint32_t nack_generation)
 
 void peer_link::send_control_locked(std::uint16_t flags, std::uint32_t nack_generation) {
   if (!up_.load()) return;  // the next hello says it
+  if (flags == 0 && TROUPE_FAULT("link.lost_ack")) return;
   batch_header h = header(flags);
   h.nack_generation = nack_generation;
   if (!socket_.send(h)) up_.store(false);

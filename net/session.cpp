@@ -14,14 +14,17 @@
 #include <troupe/runtime.hpp>
 
 #include "actors/actor_engine.hpp"
+#include "actors/local_actor.hpp"
 #include "core/cpu_limits.hpp"
 #include "core/execution.hpp"
+#include "core/fault.hpp"
 #include "core/logging.hpp"
 #include "core/node_name.hpp"
 #include "core/options.hpp"
 #include "core/runtime.hpp"
 #include "net/cluster.hpp"
 #include "net/introduction.hpp"
+#include "net/named_streams.hpp"
 #include "tasks/task_engine.hpp"
 
 namespace troupe {
@@ -156,6 +159,20 @@ std::map<std::string, double> as_map(const core::resource_set& set) {
 
 namespace {
 
+/// What runs on this thread, as a worker's output is named; empty when no task or actor does.
+std::string running_name() {
+  const core::execution* const now = core::current_execution;
+  if (now == nullptr) return {};
+  std::string name;
+  if (now->actor != nullptr) {
+    name = now->actor->name();
+  } else if (now->call != nullptr) {
+    name = now->call->name();
+  }
+  constexpr std::string_view unnamed = "{anonymous}::";
+  return name.rfind(unnamed, 0) == 0 ? name.substr(unnamed.size()) : name;
+}
+
 /// A worker never returns to its program: its work comes from others.
 [[noreturn]] void serve_and_exit() {
   static_cast<net::cluster&>(*current->cluster).serve();
@@ -182,9 +199,12 @@ session init(int argc, const char* const* argv, config base) {
         "ignore_reinit to share it");
   }
   const bool is_worker = net::is_worker_process();
+  if (is_worker) net::name_output_lines(&running_name);
   const bool clustered = is_worker || !loaded.value.address.empty();
   core::resource_set total = total_of(loaded.value);
   core::logging::configure(loaded.value);
+  core::arm_faults_by_environment();
+  if (is_worker && TROUPE_FAULT("worker.exit_at_start")) core::exit_by_fault();
   core::set_node_name(loaded.value.node_name);
   auto runtime = std::make_unique<core::runtime>(loaded.value, std::move(total));
   runtime->tasks = std::make_unique<tasks::task_engine>(*runtime);

@@ -7,6 +7,7 @@
 #include <troupe/generator.hpp>
 #include <troupe/log.hpp>
 
+#include "core/fault.hpp"
 #include "core/remote_registry.hpp"
 #include "net/demand.hpp"
 #include "net/failures.hpp"
@@ -40,6 +41,10 @@ struct task_executor::answering final : detail::continuation {
     };
   }
   void send() noexcept {
+    if (kind.is_call ? TROUPE_FAULT("worker.exit_before_call_reply")
+                     : TROUPE_FAULT("worker.exit_before_reply")) {
+      core::exit_by_fault();
+    }
     message carrier;
     const auto& call = static_cast<const detail::invocation&>(*task);
     outcome result = outcome_for(key.owner, carrier, task, [&](detail::output_archive& archive) {
@@ -137,6 +142,7 @@ struct task_executor::streaming : std::enable_shared_from_this<streaming> {
 // -- leases ---------------------------------------------------------------------------------------
 
 void task_executor::on(process_id, open_lease what) {
+  if (TROUPE_FAULT("worker.exit_at_lease")) core::exit_by_fault();
   std::string why;
   const auto amounts = to_resources(what.granted, why);
   if (!amounts) {
@@ -148,17 +154,17 @@ void task_executor::on(process_id, open_lease what) {
   {
     const std::lock_guard guard(mutex_);
     lease& made = leases_[what.lease];
-    made.capacity =
-        std::make_unique<lease_capacity>([this, id = what.lease](lease_capacity::wish wish) {
+    made.capacity = std::make_unique<lease_capacity>(
+        [this, id = what.lease](lease_capacity::wish wish) {
           if (wish == lease_capacity::wish::suspend) {
             here_.send(here_.node.id, suspend_lease{id});
           } else {
             here_.send(here_.node.id, resume_lease{id});
           }
-        });
+        },
+        std::move(what.gpus));
     made.queue = std::make_unique<tasks::task_queue>(engine_of(here_), *amounts, *made.capacity);
     made.capacity->set_shapes(made.queue->shape(), made.queue->cpu_shape());
-    made.gpus = std::move(what.gpus);
     if (const auto at = early_.find(what.lease); at != early_.end()) {
       early = std::move(at->second);
       early_.erase(at);

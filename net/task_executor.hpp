@@ -45,7 +45,6 @@ class task_executor {
   struct lease {
     std::unique_ptr<lease_capacity> capacity;
     std::unique_ptr<tasks::task_queue> queue;
-    std::vector<std::uint32_t> gpus;
   };
   struct early_task {
     process_id from;

@@ -7,6 +7,7 @@
 #include <troupe/error.hpp>
 #include <troupe/generator.hpp>
 
+#include "core/fault.hpp"
 #include "net/demand.hpp"
 #include "net/failures.hpp"
 
@@ -64,7 +65,9 @@ class task_owner::line final : public lease_client, public task_owner::state::li
   /// Gives the lease back if it is idle for long. Requires the lock.
   void watch_idle(state::lease& of) {
     if (!owner.flights_.watch_idle(of)) return;
-    owner.here_.net->post_at(clock::now() + idle_lease, [this, id = of.id, node = of.node] {
+    const auto patience =
+        TROUPE_FAULT("owner.lease_returned_at_once") ? std::chrono::milliseconds(0) : idle_lease;
+    owner.here_.net->post_at(clock::now() + patience, [this, id = of.id, node = of.node] {
       const std::lock_guard guard(owner.mutex_);
       if (owner.flights_.idle_over(*this, node, id)) owner.here_.send(node, return_lease{id});
     });

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstring>
 #include <deque>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -20,13 +21,14 @@
 
 #include <troupe/log.hpp>
 
-#include "net/output_lines.hpp"
 #include "net/spawn.hpp"
 
 namespace troupe::net {
 namespace {
 
 constexpr std::size_t read_at_once = 65'536;
+// A log file is rotated between two of these.
+constexpr std::size_t log_piece = 1'024;
 // Of what lies in a pipe when its writer has ended; pipes hold no more.
 constexpr int reads_after_the_end = 32;
 
@@ -38,21 +40,26 @@ std::string cause_of(int status) {
   return "exit code " + std::to_string(WEXITSTATUS(status));
 }
 
-void write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t put = ::write(fd, bytes.data(), bytes.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return;  // A full disk must not stop the worker; its lines go on to the driver.
-    bytes.remove_prefix(static_cast<std::size_t>(put));
+/// The logs of earlier workers in a folder, oldest first, without the ending of their stream.
+std::deque<std::string> logs_in(const std::string& folder) {
+  std::map<std::pair<std::filesystem::file_time_type, std::string>, bool> found;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
+    const std::filesystem::path& path = entry.path();
+    if (path.filename().string().rfind("worker-", 0) != 0 || path.extension() != ".out") continue;
+    found[{entry.last_write_time(none), path.parent_path() / path.stem()}] = true;
   }
+  std::deque<std::string> result;
+  for (const auto& [key, unused] : found) result.push_back(key.second);
+  return result;
 }
 
 }  // namespace
 
 class worker_processes::implementation {
  public:
-  implementation(std::string log_dir, worker_watcher& watcher)
-      : log_dir_(std::move(log_dir)), watcher_(watcher) {
+  implementation(worker_logs logs, worker_watcher& watcher)
+      : logs_(std::move(logs)), watcher_(watcher), old_logs_(logs_in(logs_.folder)) {
     poll_ = ::epoll_create1(EPOLL_CLOEXEC);
     wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (poll_ < 0 || wake_ < 0) {
@@ -91,8 +98,8 @@ class worker_processes::implementation {
     added.token = program.token;
     added.pid = made.pid;
     added.pidfd = made.pidfd;
-    added.streams[0] = open_stream(made.out, made.pid, "out");
-    added.streams[1] = open_stream(made.err, made.pid, "err");
+    added.streams[0] = open_stream(made.out, made.pid, ".out");
+    added.streams[1] = open_stream(made.err, made.pid, ".err");
     for (std::size_t i = 0; i < 2; ++i) {
       add(added.streams[i].pipe, [this, &added, i] { read_some(added, i); });
     }
@@ -120,7 +127,7 @@ class worker_processes::implementation {
  private:
   struct stream {
     int pipe = -1;
-    int log = -1;
+    rotating_file log;
     output_lines lines;
   };
   struct worker {
@@ -135,11 +142,35 @@ class worker_processes::implementation {
     std::function<void()> ready;
   };
 
+  std::string log_of(pid_t pid) const { return logs_.folder + "/worker-" + std::to_string(pid); }
+
   stream open_stream(int pipe, pid_t pid, const char* ending) const {
-    const std::string path = log_dir_ + "/worker-" + std::to_string(pid) + "." + ending;
-    const int log = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (log < 0) log::warn("cannot write ", path, ": ", std::strerror(errno));
-    return {pipe, log, {}};
+    return {pipe, rotating_file(log_of(pid) + ending, logs_.each), {}};
+  }
+
+  /// Beyond the bound the logs of those that ended first go.
+  void keep_log(pid_t pid) {
+    old_logs_.push_back(log_of(pid));
+    while (old_logs_.size() > logs_.kept) {
+      for (const char* const ending : {".out", ".err"}) {
+        remove_rotated(old_logs_.front() + ending, logs_.each.files);
+      }
+      old_logs_.pop_front();
+    }
+  }
+
+  /// Lines go to the log and to the watcher.
+  void pass_on(const worker& of, std::size_t which, std::vector<output_line> lines,
+               rotating_file& log) {
+    if (lines.empty()) return;
+    std::string text;
+    for (const output_line& line : lines) {
+      text.append(line.text).append(1, '\n');
+      if (text.size() < log_piece && &line != &lines.back()) continue;
+      log.write(text);
+      text.clear();
+    }
+    watcher_.printed(of.token, of.pid, which == 1, std::move(lines));
   }
 
   void add(int fd, std::function<void()> ready) {
@@ -167,16 +198,14 @@ class worker_processes::implementation {
     std::array<char, read_at_once> buffer;
     const ssize_t got = ::read(s.pipe, buffer.data(), buffer.size());
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return errno == EINTR;
-    std::vector<std::string> lines;
+    std::vector<output_line> lines;
     if (got > 0) {
-      const std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
-      if (s.log >= 0) write_all(s.log, bytes);
-      s.lines.add(bytes, lines);
+      s.lines.add(std::string_view(buffer.data(), static_cast<std::size_t>(got)), lines);
     } else {
       s.lines.finish(lines);
       remove(std::exchange(s.pipe, -1));
     }
-    if (!lines.empty()) watcher_.printed(of.token, of.pid, which == 1, std::move(lines));
+    pass_on(of, which, std::move(lines), s.log);
     return got > 0;
   }
 
@@ -193,12 +222,13 @@ class worker_processes::implementation {
     remove(of.pidfd);
     for (std::size_t i = 0; i < 2; ++i) {
       stream& s = of.streams[i];
-      std::vector<std::string> lines;
+      std::vector<output_line> lines;
       s.lines.finish(lines);
-      if (!lines.empty()) watcher_.printed(of.token, of.pid, i == 1, std::move(lines));
+      pass_on(of, i, std::move(lines), s.log);
       if (s.pipe >= 0) remove(std::exchange(s.pipe, -1));
-      if (s.log >= 0) ::close(s.log);
+      s.log.close();
     }
+    keep_log(of.pid);
     worker_exit what;
     what.token = of.token;
     what.pid = of.pid;
@@ -237,17 +267,15 @@ class worker_processes::implementation {
     for (auto& [token, w] : workers_) {
       ::kill(-w.pid, SIGKILL);
       ::waitpid(w.pid, nullptr, 0);
-      for (stream& s : w.streams) {
-        if (s.log >= 0) ::close(s.log);
-      }
     }
     for (const auto& [fd, unused] : handlers_) {
       if (fd != wake_) ::close(fd);
     }
   }
 
-  const std::string log_dir_;
+  const worker_logs logs_;
   worker_watcher& watcher_;
+  std::deque<std::string> old_logs_;  // oldest first; of the thread
   int poll_ = -1;
   int wake_ = -1;
   std::mutex mutex_;
@@ -259,8 +287,8 @@ class worker_processes::implementation {
   std::thread thread_;
 };
 
-worker_processes::worker_processes(std::string log_dir, worker_watcher& watcher)
-    : impl_(std::make_unique<implementation>(std::move(log_dir), watcher)) {}
+worker_processes::worker_processes(worker_logs logs, worker_watcher& watcher)
+    : impl_(std::make_unique<implementation>(std::move(logs), watcher)) {}
 worker_processes::~worker_processes() = default;
 
 void worker_processes::start(worker_program program) {

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "net/ids.hpp"
+#include "net/output_lines.hpp"
+#include "net/rotating_file.hpp"
 
 namespace troupe::net {
 
@@ -31,21 +33,27 @@ class worker_watcher {
  public:
   virtual void exited(const worker_exit& what) = 0;
   virtual void printed(std::uint64_t token, std::int64_t pid, bool error,
-                       std::vector<std::string> lines) = 0;
+                       std::vector<output_line> lines) = 0;
   virtual void driver_ended(process_id process) = 0;
 
  protected:
   ~worker_watcher() = default;
 };
 
+struct worker_logs {
+  std::string folder;
+  rotation each{};
+  std::size_t kept = 200;  ///< workers that have ended and whose files are kept
+};
+
 /// Thread-safe. One thread starts all workers and lives as long as this does: the kernel kills a
 /// worker when the thread that started it ends, so none outlives its node, however that ends.
 ///
-/// Each worker is the leader of a process group, which is killed with it. What it prints goes to
-/// LOG_DIR/worker-PID.out and .err as it comes, and line by line to the watcher.
+/// Each worker is the leader of a process group, which is killed with it. What it prints goes line
+/// by line to FOLDER/worker-PID.out and .err and to the watcher.
 class worker_processes {
  public:
-  worker_processes(std::string log_dir, worker_watcher& watcher);
+  worker_processes(worker_logs logs, worker_watcher& watcher);
   /// Kills those that live.
   ~worker_processes();
   worker_processes(const worker_processes&) = delete;

@@ -1,6 +1,7 @@
 #include "tasks/lease.hpp"
 
 #include <thread>
+#include <utility>
 
 #include "core/stage/stage.hpp"
 
@@ -30,7 +31,9 @@ void resume_claim::granted() noexcept {
 
 // -- lease ----------------------------------------------------------------------------------------
 
-lease::lease(task_queue& queue) : queue_(queue) { queue.engine().lease_made(*this); }
+lease::lease(task_queue& queue, core::gpu_share gpus) : queue_(queue), gpus_(std::move(gpus)) {
+  queue.engine().lease_made(*this);
+}
 
 lease::~lease() { queue_.engine().lease_gone(*this); }
 
@@ -119,7 +122,7 @@ void lease::forfeit() noexcept {
   // One that is lent gets its stop request while it waits, and ends soon anyway.
   auto held = holding::all;
   if (holding_.compare_exchange_strong(held, holding::nothing)) {
-    queue_.from().release(queue_.shape());
+    queue_.from().release(queue_.shape(), gpus_);
   }
 }
 
@@ -144,12 +147,13 @@ void run_in_place(detail::task& task) noexcept {
   if (queue->is_remote()) return;  // a lease will come for it
   core::capacity& from = queue->from();
   if (task.state() != detail::invocation::run_state::queued) return;
-  if (!from.try_acquire(queue->shape())) return;
+  core::gpu_share gpus;
+  if (!from.try_acquire(queue->shape(), gpus)) return;
   if (!queue->take(task)) {
-    from.release(queue->shape());
+    from.release(queue->shape(), gpus);
     return;
   }
-  lease own(*queue);  // so that an abort finds the task
+  lease own(*queue, std::move(gpus));  // so that an abort finds the task
   own.run(task);
   own.forfeit();
 }

@@ -30,7 +30,7 @@ class resume_claim final : public core::claimant {
 /// but for what an abort or a forced cancel does through the engine's list.
 class lease final : public core::job, public core::resource_holder {
  public:
-  explicit lease(task_queue& queue);
+  lease(task_queue& queue, core::gpu_share gpus);
   ~lease() override;
 
   // core::job
@@ -43,6 +43,7 @@ class lease final : public core::job, public core::resource_holder {
   void resume() noexcept override;
 
   task_queue& queue() const noexcept { return queue_; }
+  const core::gpu_share& gpus() const noexcept { return gpus_; }
   /// Runs a task with the resources of this lease.
   void run(detail::task& task) noexcept;
   /// What an abort sees as running. A task that may be gone soon must not be seen any more.
@@ -71,6 +72,7 @@ class lease final : public core::job, public core::resource_holder {
   resume_result leave() noexcept;
 
   task_queue& queue_;
+  const core::gpu_share gpus_;
   bool fresh_ = true;  ///< has not taken a task yet
   std::atomic<holding> holding_{holding::all};
   std::atomic<detail::task*> running_{nullptr};  ///< null while somebody looks at it

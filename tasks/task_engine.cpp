@@ -83,7 +83,7 @@ void task_queue::want_lease() noexcept {
   if (!asking_.exchange(true)) from_.request(*this, shape_, core::grant_order::normal);
 }
 
-void task_queue::granted() noexcept { engine_.stage().enqueue(new lease(*this)); }
+void task_queue::granted() noexcept { engine_.stage().enqueue(new lease(*this, gpus())); }
 
 void task_queue::lease_arrived() noexcept {
   asking_.store(false);

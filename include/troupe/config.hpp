@@ -40,6 +40,9 @@ struct config {
   /// Log files that are kept, the one being written included.
   std::size_t log_files = 5;
 
+  /// In a cluster: a line that several workers print within 5 s is shown once, with a count.
+  bool dedup_output = true;
+
   /// A further `init` gives a session that does not own the runtime instead of an error.
   bool ignore_reinit = false;
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <troupe/config.hpp>
 #include <troupe/detail/export.hpp>
@@ -60,6 +61,12 @@ TROUPE_API void shutdown(const shutdown_options& how = {});
 TROUPE_API std::map<std::string, double> cluster_resources();
 /// What of it is free now.
 TROUPE_API std::map<std::string, double> available_resources();
+
+/// The GPUs of the task or actor that runs on this thread, by their numbers on its node: as many
+/// as it asked for, one for a fraction, none elsewhere. Who gets a fraction shares that GPU with
+/// others whose fractions fit beside it. A task that awaits gives its GPUs back, and may have other
+/// ones when it goes on.
+TROUPE_API std::vector<int> gpu_ids();
 
 /// Counts for tests and monitoring. Each is exact when nothing runs.
 struct runtime_stats {

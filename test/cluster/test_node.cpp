@@ -211,7 +211,7 @@ TEST_CASE("a driver gets leases on workers that its node starts, also of another
   CHECK(first.worker.id != second.worker.id);
   // The workers' lines come to their driver.
   const auto output = d.expect<net::worker_output>(
-      [](const auto& o) { return o.lines.back() == "the worker is here"; });
+      [](const auto& o) { return o.lines.back().text == "the worker is here"; });
   CHECK(!output.error);
 
   CHECK(eventually([&] {

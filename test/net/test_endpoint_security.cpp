@@ -45,6 +45,18 @@ class raw_client {
     zmq_setsockopt(socket_, ZMQ_CURVE_PUBLICKEY, open.data(), open.size());
     zmq_setsockopt(socket_, ZMQ_CURVE_SECRETKEY, secret.data(), secret.size());
   }
+  void serve_with_key(const std::string& secret) {
+    const int yes = 1;
+    zmq_setsockopt(socket_, ZMQ_CURVE_SERVER, &yes, sizeof yes);
+    zmq_setsockopt(socket_, ZMQ_CURVE_SECRETKEY, secret.data(), secret.size());
+  }
+  /// Where it is bound, as HOST:PORT.
+  std::string bound_to() const {
+    char text[256];
+    std::size_t size = sizeof text;
+    zmq_getsockopt(socket_, ZMQ_LAST_ENDPOINT, text, &size);
+    return std::string(text).substr(std::string("tcp://").size());
+  }
   void use_password() {
     zmq_setsockopt(socket_, ZMQ_PLAIN_USERNAME, "root", 4);
     zmq_setsockopt(socket_, ZMQ_PLAIN_PASSWORD, "root", 4);
@@ -288,6 +300,33 @@ TEST_CASE("who opens connections and says nothing keeps out nobody") {
   check_unharmed(a, b);
   CHECK(strangers(a, 300 - 128));
   for (tcp_client& client : idle) CHECK(client.read_to_end());
+}
+
+TEST_CASE("a question that is lost with its connection is asked again") {
+  const temp_folder session;
+  const std::string key = make_cluster_key();
+  test_process a(session, by_tcp(key));
+  raw_client server(ZMQ_ROUTER);
+  server.serve_with_key(key);
+  server.bind("tcp://127.0.0.1:*");
+  const peer own{.id = 7, .host = "elsewhere", .local = "", .remote = server.bound_to()};
+  tcp_proxy proxy(port_of(own));
+  std::jthread answering([&] {
+    batch_header question;
+    if (!server.receive(question)) return;
+    proxy.cut();
+    if (!server.receive(question)) return;
+    const auto header = encode_header({.version = protocol_version,
+                                       .flags = batch_flag::hello,
+                                       .sender = own.id,
+                                       .receiver = question.sender});
+    std::vector<std::byte> answer(header.begin(), header.end());
+    const auto record = troupe::detail::encode(own).inline_bytes;
+    answer.insert(answer.end(), record.begin(), record.end());
+    server.send(server.route(), true);
+    server.send(answer);
+  });
+  CHECK(a.endpoint.resolve(proxy.address(), 60s) == own);
 }
 
 TEST_CASE("a process of another protocol version is told so, and the other way round") {

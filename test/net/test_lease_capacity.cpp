@@ -33,7 +33,7 @@ TEST_CASE("a lease runs one after the other") {
   l.capacity.request(b, 1, grant_order::normal);
   CHECK(a.grants == 1);
   CHECK(b.grants == 0);
-  l.capacity.release(1);
+  l.capacity.release(1, {});
   CHECK(b.grants == 1);
   CHECK(l.wishes.empty());
 }
@@ -50,7 +50,7 @@ TEST_CASE("a task that blocks lets the next one run, and goes on before further 
   l.capacity.request(c, 1, grant_order::normal);
   claim a_again;
   l.capacity.request(a_again, 1, grant_order::resume);
-  l.capacity.release(1);  // b has ended
+  l.capacity.release(1, {});  // b has ended
   CHECK(a_again.grants == 1);
   CHECK(c.grants == 0);
   CHECK(l.wishes.empty());
@@ -84,7 +84,7 @@ TEST_CASE("a lease of more than CPUs runs no second task while the first one blo
   l.capacity.request(again, 1, grant_order::resume);
   l.capacity.resumed();
   CHECK(again.grants == 1);
-  l.capacity.release(2);
+  l.capacity.release(2, {});
   CHECK(b.grants == 1);
 }
 

@@ -1,14 +1,11 @@
 // The program that the cluster tests run as a driver, and that nodes run again as its workers.
-// `cluster_driver SCENARIO` prints what went wrong and ends with 1, or prints "ok".
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iostream>
-#include <map>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -17,36 +14,15 @@
 
 #include <troupe/troupe.hpp>
 
+#include "test/programs/scenario.hpp"
+
 using namespace std::chrono_literals;
+using scenario::fetch;
 using troupe::object_ref;
 using troupe::remote;
 using troupe::with;
 
 namespace {
-
-int failures = 0;
-
-void check(bool good, const char* what, int line) {
-  if (good) return;
-  ++failures;
-  std::cout << "line " << line << ": " << what << '\n';
-}
-#define CHECK(condition) check(static_cast<bool>(condition), #condition, __LINE__)
-#define CHECK_THROWS_AS(expression, type)                  \
-  do {                                                     \
-    bool thrown = false;                                   \
-    try {                                                  \
-      static_cast<void>(expression);                       \
-    } catch (const type&) {                                \
-      thrown = true;                                       \
-    }                                                      \
-    check(thrown, #expression " throws " #type, __LINE__); \
-  } while (false)
-
-template <class T>
-T fetch(const object_ref<T>& ref) {
-  return troupe::get(ref, 60s);
-}
 
 // -- tasks ----------------------------------------------------------------------------------------
 
@@ -356,33 +332,24 @@ void stream_deaths() {
   CHECK(in_order);
 }
 
-const std::map<std::string, std::function<void()>> scenarios{
-    {"tasks", tasks},
-    {"errors", errors},
-    {"streams", streams},
-    {"cancels", cancels},
-    {"objects", objects},
-    {"actors", actors},
-    {"names", names},
-    {"leave_detached", leave_detached},
-    {"find_detached", find_detached},
-    {"worker_deaths", worker_deaths},
-    {"actor_deaths", actor_deaths},
-    {"wait_to_be_killed", wait_to_be_killed},
-    {"lose_node", lose_node},
-    {"stream_deaths", stream_deaths},
+using scenario::words;
+const std::map<std::string, std::function<void(const words&)>> scenarios{
+    {"tasks", [](const words&) { tasks(); }},
+    {"errors", [](const words&) { errors(); }},
+    {"streams", [](const words&) { streams(); }},
+    {"cancels", [](const words&) { cancels(); }},
+    {"objects", [](const words&) { objects(); }},
+    {"actors", [](const words&) { actors(); }},
+    {"names", [](const words&) { names(); }},
+    {"leave_detached", [](const words&) { leave_detached(); }},
+    {"find_detached", [](const words&) { find_detached(); }},
+    {"worker_deaths", [](const words&) { worker_deaths(); }},
+    {"actor_deaths", [](const words&) { actor_deaths(); }},
+    {"wait_to_be_killed", [](const words&) { wait_to_be_killed(); }},
+    {"lose_node", [](const words&) { lose_node(); }},
+    {"stream_deaths", [](const words&) { stream_deaths(); }},
 };
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const auto session = troupe::init(argc, argv);
-  const auto found = argc > 1 ? scenarios.find(argv[1]) : scenarios.end();
-  if (found == scenarios.end()) {
-    std::cout << "no such scenario\n";
-    return 2;
-  }
-  found->second();
-  if (failures == 0) std::cout << "ok\n";
-  return failures == 0 ? 0 : 1;
-}
+int main(int argc, char** argv) { return scenario::run(argc, argv, scenarios); }

@@ -21,6 +21,7 @@
 #include <troupe/error.hpp>
 #include <troupe/log.hpp>
 
+#include "core/logging.hpp"
 #include "core/node_name.hpp"
 #include "net/detached_actors.hpp"
 #include "net/messages.hpp"
@@ -149,6 +150,13 @@ int run_daemon(daemon_options options) {
     core::set_node_name(wanted.name);
     net::session_folder folder(options.base, wanted.name);
     wanted.session_dir = folder.path();
+    if (in_background) {
+      config log;
+      log.log_file = folder.logs() + "/node.log";
+      log.log_file_max_bytes = wanted.worker_log.max_bytes;
+      log.log_files = wanted.worker_log.files;
+      core::logging::configure(log);
+    }
     find_key(options);
     if (in_background && ::chdir("/") != 0) log::warn("cannot leave the working folder");
 

@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "core/cpu_limits.hpp"
+#include "core/fault.hpp"
 #include "core/node_name.hpp"
 #include "core/resources.hpp"
 #include "core/units.hpp"
@@ -50,6 +51,9 @@ const std::vector<option> known = {
     {"idle-after", "SECONDS", "a worker process without work ends then; default: 60"},
     {"silence", "SECONDS", "another node is taken for dead after so long a silence; default: 10"},
     {"grace", "SECONDS", "what workers get to end when the node is stopped; default: 5"},
+    {"log-bytes", "BYTES", "size at which a log file is begun anew; default: 16MiB"},
+    {"log-files", "NUMBER", "files kept of each log, the current one included; default: 4"},
+    {"worker-logs", "NUMBER", "ended workers whose logs are kept; default: 200"},
     {"block", "", "stay in the foreground and log to stderr, for service managers"},
     {"force", "", "stop a node of this name first"},
     {"help", "", "this text"},
@@ -181,6 +185,7 @@ daemon_options read_options(const given_options& given) {
     }
   }
   try {
+    core::arm_faults_by_environment();
     node.name = given.get("node-name", default_name());
     net::check_node_name(node.name);
     node.total = total_of(given);
@@ -188,6 +193,13 @@ daemon_options read_options(const given_options& given) {
     choose_addresses(given, node);
     if (given.has("ready-fd")) {
       result.ready_fd = static_cast<int>(core::parse_count(given.get("ready-fd"), "--ready-fd"));
+    }
+    node.worker_log.max_bytes = core::parse_bytes(given.get("log-bytes", "16MiB"), "--log-bytes");
+    node.worker_log.files = core::parse_count(given.get("log-files", "4"), "--log-files");
+    node.worker_logs = core::parse_count(given.get("worker-logs", "200"), "--worker-logs");
+    if (node.worker_log.max_bytes < 1024 || node.worker_log.files < 1 ||
+        node.worker_log.files > 1'000) {
+      throw command_error(misused, "--log-bytes is at least 1k, --log-files from 1 to 1000");
     }
   } catch (const command_error&) {
     throw;

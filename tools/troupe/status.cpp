@@ -236,11 +236,12 @@ void print_text(const net::status& what, const std::string& address) {
   std::cout << "Cluster at " << address << ": " << what.nodes.size()
             << (what.nodes.size() == 1 ? " node, " : " nodes, ") << what.jobs
             << (what.jobs == 1 ? " job\n\n" : " jobs\n\n");
-  std::vector<std::vector<std::string>> rows{{"NODE", "ADDRESS", "WORKERS", "IN USE"}};
+  std::vector<std::vector<std::string>> rows{{"NODE", "ADDRESS", "WORKERS", "ACTORS", "IN USE"}};
   std::map<std::string, std::uint64_t> waiting;
   for (const auto& n : what.nodes) {
     rows.push_back({printable(n.name) + (n.head ? " (head)" : ""), printable(n.address),
-                    std::to_string(n.workers), use_text(n.total, n.available)});
+                    std::to_string(n.workers), std::to_string(n.actors),
+                    use_text(n.total, n.available)});
     for (const auto& [demand, count] : n.waiting) {
       std::string text;
       for (const auto& [name, units] : demand) {

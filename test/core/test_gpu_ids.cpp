@@ -1,4 +1,4 @@
-#include "net/gpu_ids.hpp"
+#include "core/gpu_ids.hpp"
 
 #include "net/worker_environment.hpp"
 #include "test/support/catch.hpp"
@@ -15,7 +15,7 @@ using ids = std::vector<std::uint32_t>;
 }  // namespace
 
 TEST_CASE("whole GPUs have an id that nobody else has, shares pack onto few") {
-  net::gpu_ids all(gpus(3));
+  core::gpu_ids all(gpus(3));
   const auto half = all.take(gpus(0.5));
   const auto quarter = all.take(gpus(0.25));
   const auto two = all.take(gpus(2));
@@ -29,7 +29,7 @@ TEST_CASE("whole GPUs have an id that nobody else has, shares pack onto few") {
 }
 
 TEST_CASE("free parts of several GPUs are no whole one") {
-  net::gpu_ids all(gpus(2));
+  core::gpu_ids all(gpus(2));
   const auto a = all.take(gpus(0.6));
   const auto b = all.take(gpus(0.6));
   CHECK(b->ids == ids{1});
@@ -39,7 +39,7 @@ TEST_CASE("free parts of several GPUs are no whole one") {
 }
 
 TEST_CASE("no GPU wanted is none given") {
-  net::gpu_ids none(gpus(0));
+  core::gpu_ids none(gpus(0));
   CHECK(none.take(gpus(0))->ids.empty());
   CHECK(!none.take(gpus(0.1)));
 }

@@ -1,22 +1,22 @@
-#include "net/gpu_ids.hpp"
+#include "core/gpu_ids.hpp"
 
 #include <algorithm>
 
-namespace troupe::net {
+namespace troupe::core {
 namespace {
 
-constexpr std::int64_t whole = core::resource_amount::units_per_one;
+constexpr std::int64_t whole = resource_amount::units_per_one;
 // A node that claims more is given ids for so many; nothing else depends on it.
 constexpr std::int64_t most_gpus = 65'536;
 
 }  // namespace
 
-gpu_ids::gpu_ids(core::resource_amount total) {
+gpu_ids::gpu_ids(resource_amount total) {
   std::int64_t left = std::min(total.units(), most_gpus * whole);
   for (; left > 0; left -= whole) free_.push_back(std::min(left, whole));
 }
 
-std::optional<gpu_share> gpu_ids::take(core::resource_amount wanted) {
+std::optional<gpu_share> gpu_ids::take(resource_amount wanted) {
   gpu_share share;
   if (wanted.units() <= 0) return share;
   if (wanted.units() < whole) {
@@ -49,4 +49,4 @@ void gpu_ids::give_back(const gpu_share& share) {
   }
 }
 
-}  // namespace troupe::net
+}  // namespace troupe::core

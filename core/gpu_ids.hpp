@@ -1,4 +1,4 @@
-/// Deals the ids of a node's GPUs: whole ones to one lease each, shares packed onto few.
+/// Deals the ids of GPUs: whole ones to one lease each, shares packed onto few.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 #include "core/resources.hpp"
 
-namespace troupe::net {
+namespace troupe::core {
 
 /// GPUs that a lease has. The share is the same of each.
 struct gpu_share {
@@ -19,15 +19,15 @@ struct gpu_share {
 /// on the right GPUs is known here.
 class gpu_ids {
  public:
-  explicit gpu_ids(core::resource_amount total);
+  explicit gpu_ids(resource_amount total);
 
   /// Nothing when the free parts do not lie together: whole GPUs need ids that nobody uses, a
   /// share needs one id with so much left. Of those, the fullest is taken.
-  std::optional<gpu_share> take(core::resource_amount wanted);
+  std::optional<gpu_share> take(resource_amount wanted);
   void give_back(const gpu_share& share);
 
  private:
   std::vector<std::int64_t> free_;  ///< units by id
 };
 
-}  // namespace troupe::net
+}  // namespace troupe::core
