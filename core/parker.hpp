@@ -5,14 +5,53 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
-#include <climits>
+#include <cstddef>
 #include <cstdint>
 #include <ctime>
 #include <optional>
 
 namespace troupe::core {
+
+/// While it lives, threads that its own thread wakes are let run together at its end: whoever
+/// completes many things in a row is not interrupted after each by a thread that waits for the
+/// next. The thread must not wait meanwhile for one that it has woken. Parkers woken inside must
+/// come from the pool (`pooled_parker`). One inside another adds to the outer one.
+class gathered_wakes {
+ public:
+  gathered_wakes() noexcept : outer_(current) {
+    if (outer_ == nullptr) current = this;
+  }
+  ~gathered_wakes() {
+    if (outer_ != nullptr) return;
+    current = nullptr;
+    for (std::size_t i = 0; i < count_; ++i) wake(sleepers_[i]);
+  }
+  gathered_wakes(const gathered_wakes&) = delete;
+  gathered_wakes& operator=(const gathered_wakes&) = delete;
+
+ private:
+  friend class parker;
+  static constexpr std::size_t most = 32;
+
+  static void wake(std::atomic<std::uint32_t>* sleeper) noexcept {
+    ::syscall(SYS_futex, sleeper, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  }
+  static void wake_or_gather(std::atomic<std::uint32_t>* sleeper) noexcept {
+    if (current == nullptr || current->count_ == most) {
+      wake(sleeper);
+    } else {
+      current->sleepers_[current->count_++] = sleeper;
+    }
+  }
+
+  static inline thread_local gathered_wakes* current = nullptr;
+  gathered_wakes* const outer_;
+  std::size_t count_ = 0;
+  std::array<std::atomic<std::uint32_t>*, most> sleepers_;
+};
 
 /// Binary semaphore on a futex. `park` is for the owning thread, `unpark` for all. Thread-safe.
 /// `std::atomic::wait` spins and shares a waiter table between objects; this does neither.
@@ -40,7 +79,7 @@ class parker {
 
   void unpark() noexcept {
     if (state_.exchange(woken, std::memory_order_release) == parked) {
-      ::syscall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+      gathered_wakes::wake_or_gather(&state_);
     }
   }
 

@@ -6,6 +6,7 @@
 #include <troupe/archive.hpp>
 #include <troupe/detail/archive_error.hpp>
 
+#include "core/parker.hpp"
 #include "net/endpoint_implementation.hpp"
 #include "net/messages.hpp"
 
@@ -193,6 +194,7 @@ void endpoint::implementation::hand_over(const batch_header& header,
     counters_.duplicates_dropped.fetch_add(decision.skip);
     counters_.messages_received.fetch_add(header.count - decision.skip, std::memory_order_relaxed);
     std::size_t bytes = 0;
+    const core::gathered_wakes together;
     for (std::size_t i = decision.skip; i < messages->size(); ++i) {
       message& m = (*messages)[i];
       bytes += m.size();
