@@ -1,11 +1,15 @@
 #include "core/blocking.hpp"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include <troupe/error.hpp>
 
+#include "core/idle_work.hpp"
 #include "core/stage/stage.hpp"
 
 namespace troupe::core {
@@ -39,6 +43,16 @@ pooled_parker::~pooled_parker() {
   parker_pool& pool = parkers();
   const std::lock_guard guard(pool.mutex);
   pool.free.push_back(own_);
+}
+
+int parker::poll_descriptor() noexcept {
+  static const int own = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return own;
+}
+
+void parker::tell_poller() noexcept {
+  const std::uint64_t one = 1;
+  static_cast<void>(::write(poll_descriptor(), &one, sizeof one));
 }
 
 parker& this_thread_parker() noexcept {
@@ -94,10 +108,12 @@ blocking_wait::outcome blocking_wait::wait(const detail::deadline& until) noexce
   for (;;) {
     if (done_.load(std::memory_order_acquire)) return outcome::woken;
     if (call_ != nullptr && call_->stop_requested()) return outcome::interrupted;
-    if (!until) {
-      parker_.park();
-    } else if (!parker_.park_until(*until)) {
-      return done_.load(std::memory_order_acquire) ? outcome::woken : outcome::timed_out;
+    if (until && std::chrono::steady_clock::now() >= *until) return outcome::timed_out;
+    if (stage::on_stage_thread()) {
+      // Its stack is deep in a task, and idle threads of the stage read.
+      parker_.park_until(until);
+    } else {
+      idle_work::wait(parker_, until);
     }
   }
 }

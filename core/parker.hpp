@@ -65,7 +65,7 @@ class parker {
   }
 
   /// As `park`, but gives up at `deadline`. False when it did.
-  bool park_until(time_point deadline) noexcept {
+  bool park_until(const time_point& deadline) noexcept {
     while (!take()) {
       const auto left = deadline - std::chrono::steady_clock::now();
       if (left <= left.zero()) return take();
@@ -77,22 +77,58 @@ class parker {
     return true;
   }
 
+  /// Without a deadline as `park`.
+  bool park_until(const std::optional<time_point>& deadline) noexcept {
+    if (deadline) return park_until(*deadline);
+    park();
+    return true;
+  }
+
   void unpark() noexcept {
-    if (state_.exchange(woken, std::memory_order_release) == parked) {
-      gathered_wakes::wake_or_gather(&state_);
+    switch (state_.exchange(woken, std::memory_order_release)) {
+      case parked:
+        gathered_wakes::wake_or_gather(&state_);
+        break;
+      case polling:
+        tell_poller();
+        break;
+      default:
+        break;
     }
+  }
+
+  // For an owner that waits in epoll instead.
+
+  /// Readable when a thread that polls was unparked; shared by all of them, and never closed.
+  static int poll_descriptor() noexcept;
+  /// Takes an `unpark`; false when there was none.
+  bool take() noexcept {
+    std::uint32_t seen = woken;
+    return state_.compare_exchange_strong(seen, idle, std::memory_order_acquire);
+  }
+  bool unparked() const noexcept { return state_.load(std::memory_order_relaxed) == woken; }
+  /// Sleeps, as far as another thread can tell.
+  bool sleeping() const noexcept {
+    const std::uint32_t seen = state_.load(std::memory_order_relaxed);
+    return seen == parked || seen == polling;
+  }
+  /// From now on `unpark` makes the descriptor readable. False when one came before.
+  bool begin_polling() noexcept {
+    std::uint32_t seen = idle;
+    return state_.compare_exchange_strong(seen, polling, std::memory_order_seq_cst);
+  }
+  void end_polling() noexcept {
+    std::uint32_t seen = polling;
+    state_.compare_exchange_strong(seen, idle, std::memory_order_relaxed);
   }
 
  private:
   static constexpr std::uint32_t idle = 0;
   static constexpr std::uint32_t woken = 1;
   static constexpr std::uint32_t parked = 2;
+  static constexpr std::uint32_t polling = 3;
 
-  bool take() noexcept {
-    std::uint32_t seen = woken;
-    if (state_.compare_exchange_strong(seen, idle, std::memory_order_acquire)) return true;
-    return false;
-  }
+  static void tell_poller() noexcept;
   void sleep(const timespec* relative) noexcept {
     std::uint32_t seen = idle;
     if (!state_.compare_exchange_strong(seen, parked, std::memory_order_relaxed) && seen == woken) {

@@ -136,6 +136,7 @@ void cluster::start() {
     for (auto& [from, what] : std::exchange(early_, {})) received(from, std::move(what));
     if (!node_folder_.empty()) watch_node();
   });
+  here_.net->share_reading();
 }
 
 void cluster::watch_node() {

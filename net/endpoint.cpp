@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 #include <array>
 #include <random>
@@ -56,8 +57,9 @@ endpoint::implementation::implementation(endpoint_options options, endpoint_hand
       handler_(handler),
       context_(zmq_context::get()),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (epoll_.get() < 0 || wake_.get() < 0) {
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      grace_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)) {
+  if (epoll_.get() < 0 || wake_.get() < 0 || grace_.get() < 0) {
     throw connection_error("no descriptors are left; raise the limit of open files (ulimit -n)");
   }
   if (options_.max_message_bytes < least_frame_bytes) {
@@ -76,8 +78,10 @@ endpoint::implementation::implementation(endpoint_options options, endpoint_hand
 }
 
 endpoint::implementation::~implementation() {
+  core::idle_work::remove(*this);
   stopping_.store(true);
   wake();
+  core::idle_work::wait_until_left();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -226,7 +230,8 @@ void endpoint::implementation::admit(const std::vector<std::string>& public_keys
 endpoint::statistics endpoint::implementation::stats() const {
   const auto& c = counters_;
   return {c.messages_sent.load(), c.batches_sent.load(),       c.messages_received.load(),
-          c.resent.load(),        c.duplicates_dropped.load(), c.strangers_refused.load()};
+          c.resent.load(),        c.duplicates_dropped.load(), c.strangers_refused.load(),
+          guest_readings_.load()};
 }
 
 endpoint::endpoint(endpoint_options options, endpoint_handler& handler)
@@ -251,6 +256,7 @@ std::uint64_t endpoint::post_at(std::chrono::steady_clock::time_point when,
 }
 void endpoint::cancel(std::uint64_t timer) { impl_->cancel(timer); }
 void endpoint::allow_keys(std::vector<std::string> public_keys) { impl_->allow_keys(public_keys); }
+void endpoint::share_reading() { impl_->share_reading(); }
 endpoint::statistics endpoint::stats() const { return impl_->stats(); }
 
 }  // namespace troupe::net

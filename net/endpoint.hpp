@@ -15,7 +15,8 @@
 
 namespace troupe::net {
 
-/// Who is told. All calls come from the endpoint's one thread, one at a time; they must not block.
+/// Who is told. All calls come from the endpoint's thread, or one that reads in its place while it
+/// waits (`share_reading`); one at a time. They must not block.
 /// They may call the endpoint.
 class endpoint_handler {
  public:
@@ -93,6 +94,10 @@ class endpoint {
   /// the cluster key. The connections of others are ended, and what still comes by them is refused.
   void allow_keys(std::vector<std::string> public_keys);
 
+  /// From now on threads that wait in troupe read in place of the endpoint's thread: an answer then
+  /// needs one hop less. For one endpoint of a process.
+  void share_reading();
+
   struct statistics {
     std::uint64_t messages_sent = 0;
     std::uint64_t batches_sent = 0;
@@ -100,6 +105,7 @@ class endpoint {
     std::uint64_t resent = 0;
     std::uint64_t duplicates_dropped = 0;
     std::uint64_t strangers_refused = 0;
+    std::uint64_t guest_readings = 0;  ///< times a waiting thread read
   };
   statistics stats() const;
 

@@ -23,6 +23,7 @@
 
 #include <troupe/log.hpp>
 
+#include "core/idle_work.hpp"
 #include "core/timer_heap.hpp"
 #include "net/address.hpp"
 #include "net/connection_watch.hpp"
@@ -51,7 +52,10 @@ class owned_descriptor {
 /// One thread receives from two listeners (unix socket, TCP), hands messages over, opens and closes
 /// links, and runs timers. Others reach it by the inbox. It sleeps in epoll and has no reason to
 /// wake while nothing is on its way.
-class endpoint::implementation {
+///
+/// Or rather: whoever has the turn does. It belongs to the endpoint's thread, which lets a thread
+/// that waits in troupe take it (endpoint_turn.cpp). "The endpoint's thread" means that one.
+class endpoint::implementation final : public core::idle_work {
  public:
   using clock = std::chrono::steady_clock;
   using link_ptr = std::shared_ptr<peer_link>;
@@ -75,7 +79,20 @@ class endpoint::implementation {
   void allow_keys(const std::vector<std::string>& public_keys);
   statistics stats() const;
 
+  // -- who has the turn: endpoint_turn.cpp --------------------------------------------------------
+  void share_reading();
+  bool work_until_woken(core::parker& sleeper,
+                        const std::optional<clock::time_point>& deadline) noexcept override;
+
  private:
+  // endpoint_turn.cpp
+  enum class turn : std::uint8_t { own, free, guest };
+  bool let_go_of_turn();
+  void wait_for_turn();
+  void arm_grace(std::chrono::nanoseconds from_now) noexcept;
+  /// Has the endpoint's thread take a free turn now.
+  void call_own_thread() noexcept { arm_grace(std::chrono::nanoseconds(1)); }
+
   // endpoint_listen.cpp
   void listen_locally();
   void listen_remotely();
@@ -91,12 +108,14 @@ class endpoint::implementation {
   void control(const link_ptr& link, std::uint16_t flags, std::uint32_t nack_generation = 0);
   void wake();
   void run();
+  bool work();
   void take_inbox();
   void run_timers();
   void flush_listed();
   void wait_for_events(int timeout_ms);
   int time_to_next_timer();
   void add_descriptor(int fd, std::uint64_t token);
+  void add_poll_descriptor();
   void remove_descriptor(int fd);
   void close_everything();
   void stop_listening();
@@ -188,6 +207,9 @@ class endpoint::implementation {
   std::atomic<bool> asleep_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<bool> watching_{false};  ///< for acknowledgements
+  std::atomic<turn> turn_{turn::own};
+  std::atomic<core::parker*> wants_turn_{nullptr};  ///< from the pool: never freed
+  std::atomic<std::uint64_t> guest_readings_{0};
   std::mutex timers_mutex_;
   core::timer_heap<function> timers_;
   std::mutex flush_mutex_;
@@ -197,9 +219,13 @@ class endpoint::implementation {
   knocking strangers_;
   domain_owner domain_;
 
+  /// Whose turn the calling thread has.
+  static inline thread_local const implementation* own_ = nullptr;
+
   // The endpoint's thread's.
   owned_descriptor epoll_;
   owned_descriptor wake_;
+  owned_descriptor grace_;       ///< a timer: until then a guest may take a free turn
   zmq_socket listener_watcher_;  ///< closed after what it watches
   listening local_;
   listening remote_;

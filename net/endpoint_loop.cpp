@@ -23,11 +23,11 @@ constexpr std::uint64_t local_token = 2;
 constexpr std::uint64_t remote_token = 3;
 constexpr std::uint64_t listener_token = 4;
 
-thread_local const void* own_thread_of = nullptr;
+constexpr std::uint64_t poll_token = 5;
 
 }  // namespace
 
-bool endpoint::implementation::on_own_thread() const noexcept { return own_thread_of == this; }
+bool endpoint::implementation::on_own_thread() const noexcept { return own_ == this; }
 
 /// Has the endpoint's thread open the link or send what is in its outbox.
 void endpoint::implementation::list(const link_ptr& link) {
@@ -61,13 +61,17 @@ void endpoint::implementation::control(const link_ptr& link, std::uint16_t flags
 void endpoint::implementation::wake() {
   // The thread stores `asleep_` and then looks at `inbox_filled_`: one of the two sees the other.
   inbox_filled_.store(true);
-  if (on_own_thread() || !asleep_.exchange(false)) return;
-  const std::uint64_t one = 1;
-  static_cast<void>(::write(wake_.get(), &one, sizeof one));
+  if (on_own_thread()) return;
+  if (asleep_.exchange(false)) {
+    const std::uint64_t one = 1;
+    static_cast<void>(::write(wake_.get(), &one, sizeof one));
+  } else if (turn_.load() == turn::free) {
+    call_own_thread();
+  }
 }
 
 void endpoint::implementation::run() {
-  own_thread_of = this;
+  own_ = this;
   add_descriptor(wake_.get(), wake_token);
   add_descriptor(local_.socket.descriptor(), local_token);
   if (remote_.socket) {
@@ -79,26 +83,36 @@ void endpoint::implementation::run() {
   local_.more = true;
   remote_.more = static_cast<bool>(remote_.socket);
   while (!stopping_.load()) {
-    take_inbox();
-    run_timers();
-    if (local_.more) receive(local_);
-    if (remote_.more) receive(remote_);
-    flush_listed();
-    if (local_.more || remote_.more || inbox_filled_.load()) {
-      wait_for_events(0);
+    if (work()) continue;
+    if (let_go_of_turn()) {
+      wait_for_turn();
       continue;
-    }
-    if (undrained_) {
-      undrained_ = false;
-      call_out("drained()", [this] { handler_.drained(); });
-      flush_listed();
-      acknowledge(false);
     }
     asleep_.store(true);
     wait_for_events(inbox_filled_.load() || stopping_.load() ? 0 : time_to_next_timer());
     asleep_.store(false);
   }
   close_everything();
+}
+
+/// Does what is to do now. False when that was all, and the thread may sleep.
+bool endpoint::implementation::work() {
+  take_inbox();
+  run_timers();
+  if (local_.more) receive(local_);
+  if (remote_.more) receive(remote_);
+  flush_listed();
+  if (local_.more || remote_.more || inbox_filled_.load()) {
+    wait_for_events(0);
+    return true;
+  }
+  if (undrained_) {
+    undrained_ = false;
+    call_out("drained()", [this] { handler_.drained(); });
+    flush_listed();
+    acknowledge(false);
+  }
+  return false;
 }
 
 void endpoint::implementation::take_inbox() {
@@ -167,6 +181,11 @@ void endpoint::implementation::wait_for_events(int timeout_ms) {
         static_cast<void>(::read(wake_.get(), &ignored, sizeof ignored));
         break;
       }
+      case poll_token: {
+        std::uint64_t ignored = 0;
+        static_cast<void>(::read(core::parker::poll_descriptor(), &ignored, sizeof ignored));
+        break;
+      }
       case local_token:
         local_.more = true;
         break;
@@ -192,6 +211,10 @@ void endpoint::implementation::add_descriptor(int fd, std::uint64_t token) {
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
     log::error("a socket can not be watched, so a link may be slow: epoll_ctl failed with ", errno);
   }
+}
+
+void endpoint::implementation::add_poll_descriptor() {
+  add_descriptor(core::parker::poll_descriptor(), poll_token);
 }
 
 void endpoint::implementation::remove_descriptor(int fd) {

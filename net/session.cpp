@@ -219,6 +219,7 @@ session init(int argc, const char* const* argv, config base) {
   core::set_runtime(current.get());
   if (clustered) static_cast<net::cluster&>(*current->cluster).start();
   if (is_worker) {
+    current->the_stage->read_when_idle();
     guard.unlock();
     serve_and_exit();
   }

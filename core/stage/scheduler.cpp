@@ -7,6 +7,8 @@
 
 #include <troupe/detail/assert.hpp>
 
+#include "core/idle_work.hpp"
+
 namespace troupe::core {
 
 namespace {
@@ -19,6 +21,7 @@ constexpr std::uint32_t injected_every = 8;
 }  // namespace
 
 thread_local stage_thread* stage_thread::current = nullptr;
+thread_local stage_thread* stage_thread::idle = nullptr;
 
 job* job_queue::steal_into(job_queue& target) {
   if (size_.load(std::memory_order_relaxed) == 0) return nullptr;
@@ -138,6 +141,9 @@ void* stage_scheduler::thread_main(void* argument) {
 }
 
 stage_thread* stage_scheduler::spare_or_new(bool patient_enough) {
+  // One that reads the network wakes itself for what it has read: it need not be woken.
+  stage_thread* const idle = stage_thread::idle;
+  if (idle != nullptr && &idle->scheduler == this && std::erase(spares_, idle) != 0) return idle;
   if (!spares_.empty()) {
     stage_thread* const spare = spares_.back();
     spares_.pop_back();
@@ -251,10 +257,12 @@ bool stage_scheduler::park(stage_thread& self) {
     if (!stopping_) {
       guard.unlock();
       if (!surplus) {
-        self.sleep->park();
+        sleep(self, std::nullopt);
         continue;
       }
-      if (self.sleep->park_until(std::chrono::steady_clock::now() + spare_lifetime)) continue;
+      const auto end_of_life = std::chrono::steady_clock::now() + spare_lifetime;
+      sleep(self, end_of_life);
+      if (std::chrono::steady_clock::now() < end_of_life) continue;
       guard.lock();
       if (has_slot()) return true;
     }
@@ -266,6 +274,19 @@ bool stage_scheduler::park(stage_thread& self) {
     return false;
   }
   return true;
+}
+
+void stage_scheduler::sleep(stage_thread& self,
+                            const std::optional<parker::time_point>& deadline) noexcept {
+  if (!threads_read_.load(std::memory_order_relaxed)) {
+    self.sleep->park_until(deadline);
+    return;
+  }
+  stage_thread::current = nullptr;
+  stage_thread::idle = &self;
+  idle_work::wait(*self.sleep, deadline);
+  stage_thread::idle = nullptr;
+  stage_thread::current = &self;
 }
 
 /// Hands a slot that its thread does not need to one that waits for it, or makes it free.

@@ -10,6 +10,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -96,6 +97,8 @@ class stage_thread final : public caf::execution_unit {
   pthread_t handle{};
   char* stack_limit = nullptr;
   static thread_local stage_thread* current;
+  /// A thread without a slot that does idle work, where it is not a thread of the stage.
+  static thread_local stage_thread* idle;
 };
 
 /// Who wakes whom: a producer pushes a job, then looks at `free_slots_`; a thread that found no job
@@ -120,6 +123,7 @@ class stage_scheduler final : public caf::scheduler::abstract_coordinator {
   stage_stats stats() const noexcept;
   std::size_t slots() const noexcept { return options_.slots; }
   void stop_threads() noexcept;
+  void read_when_idle() noexcept { threads_read_.store(true, std::memory_order_relaxed); }
 
  private:
   friend class stage_thread;
@@ -131,6 +135,7 @@ class stage_scheduler final : public caf::scheduler::abstract_coordinator {
   job* find_job(slot& own);
   bool any_job() const noexcept;
   bool park(stage_thread& self);
+  void sleep(stage_thread& self, const std::optional<parker::time_point>& deadline) noexcept;
   void wake_one(bool patient_enough);
   void give_away(slot* free, std::unique_lock<std::mutex>& guard);
   stage_thread* spare_or_new(bool patient_enough);
@@ -149,6 +154,7 @@ class stage_scheduler final : public caf::scheduler::abstract_coordinator {
   std::atomic<std::size_t> slot_count_{0};
   std::atomic<std::size_t> free_slots_{0};
   std::atomic<std::size_t> waiting_{0};
+  std::atomic<bool> threads_read_{false};
 
   mutable std::mutex mutex_;
   std::vector<slot*> free_;             // guarded by mutex_, like all below

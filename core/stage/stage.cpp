@@ -66,6 +66,10 @@ std::size_t stage::stack_left() noexcept {
   return static_cast<std::size_t>(&here - self->stack_limit);
 }
 
+void stage::read_when_idle() noexcept {
+  if (stage_scheduler* const running = scheduler_.load()) running->read_when_idle();
+}
+
 stage_stats stage::stats() const noexcept {
   const stage_scheduler* const running = scheduler_.load(std::memory_order_relaxed);
   return running != nullptr ? running->stats() : stage_stats{};

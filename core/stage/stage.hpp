@@ -58,6 +58,10 @@ class stage {
   static bool on_stage_thread() noexcept;
   static std::size_t stack_left() noexcept;
 
+  /// From now on threads without a job do the process's idle work (core/idle_work.hpp): for a
+  /// process whose jobs come by the network.
+  void read_when_idle() noexcept;
+
   stage_stats stats() const noexcept;
   std::size_t slots() const noexcept;
 
