@@ -139,7 +139,7 @@ class node_state {
     lease_id lease = 0;  ///< 0: a request
     process_id owner = 0;
     core::resource_set wanted;  ///< without CPUs while suspended
-    gpu_share gpus;
+    core::gpu_share gpus;
   };
   std::vector<holding> holdings() const;
   core::resource_set available() const { return ledger_.available(); }
