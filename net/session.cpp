@@ -273,6 +273,8 @@ std::map<std::string, double> sum_of(core::runtime& runtime, const demand_of_nod
 
 }  // namespace
 
+std::string node_name() { return core::node_name(); }
+
 std::map<std::string, double> cluster_resources() {
   core::runtime& runtime = require("cluster_resources");
   if (runtime.cluster != nullptr) {

@@ -57,6 +57,10 @@ TROUPE_API bool is_initialized() noexcept;
 /// objects that are ready stay readable. Does nothing when nothing runs.
 TROUPE_API void shutdown(const shutdown_options& how = {});
 
+/// Name of the node that runs the caller: in a worker its node's, in a driver the one that it is
+/// connected to, embedded the option `node-name` or the host's.
+TROUPE_API std::string node_name();
+
 /// What the runtime has in all: `{"CPU": 4, "GPU": 1, ...}`.
 TROUPE_API std::map<std::string, double> cluster_resources();
 /// What of it is free now.

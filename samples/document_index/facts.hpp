@@ -47,6 +47,17 @@ struct passage_facts {
   }
 };
 
+/// Of the passages of a batch, in their order.
+struct batch_facts {
+  std::vector<passage_facts> passages;
+  std::string node;  ///< that found them
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(passages, node);
+  }
+};
+
 /// `document` is what "this program" means in the text: the subject of relations that name none.
 passage_facts extract_facts(std::string_view text, std::string_view document);
 

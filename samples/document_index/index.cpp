@@ -28,17 +28,17 @@ bool are_neighbours(const hit& shown, const passage& other) {
 }  // namespace
 
 void passage_index::add(troupe::object_ref<batch> passages,
-                        const std::vector<sparse_vector>& vectors,
-                        const std::vector<passage_facts>& facts) {
+                        const std::vector<sparse_vector>& vectors, const batch_facts& facts) {
   troupe::object_view<batch> view = troupe::view(passages);
-  if (vectors.size() != view->passages.size() || facts.size() != view->passages.size()) {
+  if (vectors.size() != view->passages.size() || facts.passages.size() != view->passages.size()) {
     throw std::invalid_argument("passage_index::add: each passage needs one vector and its facts");
   }
   for (std::size_t i = 0; i < vectors.size(); ++i) {
     const auto number = static_cast<std::uint32_t>(entries_.size());
     for (const auto& [term, weight] : vectors[i]) postings_[term].push_back({number, weight});
-    entries_.push_back({&view->passages[i], graph_.add(facts[i])});
+    entries_.push_back({&view->passages[i], graph_.add(facts.passages[i])});
   }
+  passages_by_node_[facts.node] += vectors.size();
   batches_.push_back(std::move(view));
 }
 
@@ -110,6 +110,7 @@ index_size passage_index::size() const {
   result.entities = graph_.entities();
   result.relations = graph_.relations();
   result.most_mentioned = graph_.most_mentioned(5);
+  result.passages_by_node = passages_by_node_;
   return result;
 }
 

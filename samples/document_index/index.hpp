@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -50,10 +51,11 @@ struct index_size {
   std::size_t entities = 0;
   std::size_t relations = 0;
   std::vector<counted_entity> most_mentioned;
+  std::map<std::string, std::size_t> passages_by_node;  ///< whose facts were found there
 
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(passages, terms, entities, relations, most_mentioned);
+    archive(passages, terms, entities, relations, most_mentioned, passages_by_node);
   }
 };
 
@@ -63,7 +65,7 @@ class passage_index {
   /// `vectors` and `facts` are those of the batch's passages, in their order. The batch itself is
   /// kept as a ref: its text is not copied.
   void add(troupe::object_ref<batch> passages, const std::vector<sparse_vector>& vectors,
-           const std::vector<passage_facts>& facts);
+           const batch_facts& facts);
 
   /// The best passages; equal ones in the order of their paths. A text that stands in many files,
   /// perhaps with other line ends or from another word on, is one hit; so are neighbours in one
@@ -94,6 +96,7 @@ class passage_index {
   std::vector<entry> entries_;
   std::vector<std::vector<posting>> postings_ = std::vector<std::vector<posting>>(dimensions);
   entity_graph graph_;
+  std::map<std::string, std::size_t> passages_by_node_;
 };
 
 }  // namespace document_index

@@ -24,6 +24,11 @@ std::size_t workers_or_cpus(std::size_t asked_for) {
   return static_cast<std::size_t>(std::max(1.0, std::floor(troupe::cluster_resources()["CPU"])));
 }
 
+/// Members on all nodes of a cluster; in a program by itself there is one.
+troupe::pool_options members_everywhere(std::size_t count) {
+  return {.size = count, .actor = {.scheduling = troupe::scheduling::spread()}};
+}
+
 void account(const batch& read, totals& run, troupe::progress& bar) {
   run.files += read.files_read;
   run.bytes += read.bytes_read;
@@ -41,8 +46,8 @@ indexer::indexer(const program_options& options)
     : options_(options),
       workers_(workers_or_cpus(options.workers)),
       window_(unfinished_per_worker * workers_),
-      embedders_(workers_),
-      extractors_(workers_),
+      embedders_(members_everywhere(workers_)),
+      extractors_(members_everywhere(workers_)),
       statistics_(troupe::remote<term_statistics>()),
       index_(troupe::with({.name = index_name}).remote<passage_index>()) {}
 

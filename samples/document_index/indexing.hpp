@@ -36,7 +36,7 @@ class indexer {
   struct work {
     troupe::object_ref<batch> passages;
     troupe::object_ref<std::vector<sparse_vector>> counts;
-    troupe::object_ref<std::vector<passage_facts>> facts;
+    troupe::object_ref<batch_facts> facts;
   };
 
   void read_all(const std::vector<std::string>& paths, totals& run);

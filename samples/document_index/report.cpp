@@ -123,6 +123,12 @@ void print_summary(const totals& run, const index_size& size, const report_optio
             << " s: " << fixed(per_second(static_cast<double>(run.files), run), 0) << " files/s, "
             << fixed(per_second(static_cast<double>(size.passages), run), 0) << " passages/s, "
             << fixed(per_second(megabytes, run), 1) << " MB/s\n";
+  separator = "nodes      ";
+  for (const auto& [node, passages] : size.passages_by_node) {
+    std::cout << separator << printable(node) << ": " << passages << " passages";
+    separator = ", ";
+  }
+  std::cout << '\n';
   separator = "mentioned  ";
   for (const counted_entity& each : size.most_mentioned) {
     std::cout << separator << each.what.text << " (" << each.passages << ')';

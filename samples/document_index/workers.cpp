@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include <troupe/runtime.hpp>
+
 namespace document_index {
 
 std::vector<sparse_vector> embedder::count(const batch& passages) const {
@@ -23,11 +25,11 @@ sparse_vector embedder::embed(const std::string& text, const std::vector<float>&
   return weighted(term_frequencies(text), worth);
 }
 
-std::vector<passage_facts> extractor::extract(const batch& passages) const {
-  std::vector<passage_facts> facts;
-  facts.reserve(passages.passages.size());
+batch_facts extractor::extract(const batch& passages) const {
+  batch_facts facts{{}, troupe::node_name()};
+  facts.passages.reserve(passages.passages.size());
   for (const passage& each : passages.passages) {
-    facts.push_back(extract_facts(each.text, document_of(each.path)));
+    facts.passages.push_back(extract_facts(each.text, document_of(each.path)));
   }
   return facts;
 }

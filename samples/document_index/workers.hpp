@@ -23,7 +23,7 @@ class embedder {
 /// Finds what passages speak of.
 class extractor {
  public:
-  std::vector<passage_facts> extract(const batch& passages) const;
+  batch_facts extract(const batch& passages) const;
 };
 
 /// Counts in how many passages each term stands, over all batches.
