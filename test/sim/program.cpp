@@ -535,7 +535,7 @@ void program::finish(running& what, bool failed) {
   // Now and then a reply is lost after the work was done.
   net_.send(key.owner, std::move(answer));
   later(0ns, [](program& self) { self.finished_.clear(); });
-  under->capacity->release(under->whole);
+  under->capacity->release(under->whole, {});
 }
 
 /// A cancel, or its owner is gone: it ends as soon as it can.
