@@ -238,6 +238,9 @@ constexpr std::array options{
     count_option<&config::max_pending, 1, billion>(
         "max-pending",
         "bound of tasks with equal resources that wait, and of waiting calls of an actor"),
+    bytes_option<&config::max_queued_bytes, kibi, pebi>(
+        "max-queued-bytes",
+        "bytes on their way to one process above which those who send to it wait"),
     option_info{
         .name = "shutdown-timeout",
         .value_name = "DURATION",

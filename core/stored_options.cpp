@@ -139,6 +139,7 @@ void check_options_of_call(const options& o) {
   if (o.scheduling.what() != scheduling::kind::hybrid)
     misplaced("scheduling", "a call", "an actor");
   if (o.isolation != isolation::shared) misplaced("isolation", "a call", "an actor");
+  if (o.infeasible != infeasible::wait) misplaced("infeasible", "a call", "an actor");
   if (!o.placement_group.empty()) misplaced("placement_group", "a call", "an actor");
 }
 

@@ -24,8 +24,9 @@ constexpr auto register_timeout = std::chrono::seconds(20);
 constexpr auto answer_timeout = std::chrono::seconds(60);
 constexpr auto node_watch_period = std::chrono::seconds(1);
 
-endpoint_options options_for(const cluster_address& at) {
+endpoint_options options_for(const cluster_address& at, const config& settings) {
   endpoint_options options;
+  options.max_queued_bytes = settings.max_queued_bytes;
   options.session_dir = at.session_dir;
   options.listen_address = at.listen;
   options.cluster_key = at.cluster_key;
@@ -49,7 +50,7 @@ cluster::cluster(core::runtime& runtime, const cluster_address& at, register_pro
                                   bool may_restart) {
     manager_->kill(actor, reason, text, may_restart);
   };
-  net_ = std::make_unique<endpoint>(options_for(at), *this);
+  net_ = std::make_unique<endpoint>(options_for(at, runtime.settings), *this);
   here_.net = net_.get();
   if (at.node.id != 0) {
     here_.node = at.node;
@@ -443,6 +444,7 @@ actor_plan cluster::plan_of(const detail::class_info& info, detail::actor_call& 
   plan.lease.soft = given.scheduling.soft();
   plan.lease.isolated = given.isolation == isolation::process;
   plan.lease.for_actor = true;
+  plan.lease.infeasible_fails = given.infeasible == infeasible::fail;
   return plan;
 }
 

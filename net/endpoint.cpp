@@ -156,6 +156,7 @@ void endpoint::implementation::forget(process_id gone) {
   }
   link->end();
   wake_flushers();
+  tell_of_room();
   post([this, link] {
     close_link(*link);
     drop_partial(link->id());
@@ -247,6 +248,8 @@ peer endpoint::resolve(const std::string& address, std::chrono::milliseconds tim
 }
 bool endpoint::send(process_id to, message what) { return impl_->send(to, std::move(what)); }
 std::size_t endpoint::queued_bytes(process_id to) const { return impl_->queued_bytes(to); }
+bool endpoint::has_room(process_id to) const { return impl_->has_room(to); }
+void endpoint::wait_for_room(process_id to) { impl_->wait_for_room(to); }
 void endpoint::forget(process_id gone) { impl_->forget(gone); }
 bool endpoint::flush(std::chrono::milliseconds timeout) { return impl_->flush(timeout); }
 void endpoint::post(std::function<void()> f) { impl_->post(std::move(f)); }

@@ -42,7 +42,8 @@ struct endpoint_options {
   std::chrono::milliseconds connect_timeout{10'000};  ///< then a peer is unreachable
   std::size_t max_message_bytes = std::size_t{8}
                                   << 20;  ///< of one frame, from a peer; at least 2 MiB
-  std::size_t max_queued_bytes = std::size_t{256} << 20;  ///< unacknowledged, per peer
+  /// Unacknowledged, per peer, above which `wait_for_room` waits.
+  std::size_t max_queued_bytes = std::size_t{256} << 20;
 };
 
 /// Thread-safe. The constructor binds and starts the thread; it throws `connection_error` that
@@ -77,6 +78,12 @@ class endpoint {
   bool send(process_id to, message what);
   /// Bytes that wait for the peer's acknowledgement: for those who can slow down.
   std::size_t queued_bytes(process_id to) const;
+  /// Whether they are fewer than `max_queued_bytes`.
+  bool has_room(process_id to) const;
+  /// Waits until they are half of that, or the peer is gone. Not for the endpoint's thread, which
+  /// would wait for itself: there it returns at once. Throws `task_cancelled_error` in a task that
+  /// is asked to stop.
+  void wait_for_room(process_id to);
 
   /// The peer is gone for good: what was sent is dropped, what it still sends is refused.
   void forget(process_id gone);

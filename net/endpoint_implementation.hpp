@@ -71,6 +71,8 @@ class endpoint::implementation final : public core::idle_work {
   peer resolve(const std::string& address, std::chrono::milliseconds timeout);
   bool send(process_id to, message&& what);
   std::size_t queued_bytes(process_id to) const;
+  bool has_room(process_id to) const;
+  void wait_for_room(process_id to);
   void forget(process_id gone);
   bool flush(std::chrono::milliseconds timeout);
   void post(function f);
@@ -130,6 +132,11 @@ class endpoint::implementation final : public core::idle_work {
       log::error("an exception left ", what, ", which must not happen");
     }
   }
+
+  // endpoint_room.cpp
+  struct room_wait;
+  bool is_roomy(const peer_link& link) const;
+  void tell_of_room();
 
   // endpoint_links.cpp
   link_ptr find_link(process_id other) const;
@@ -215,6 +222,9 @@ class endpoint::implementation final : public core::idle_work {
   std::mutex flush_mutex_;
   std::condition_variable flushed_;
   std::atomic<int> flushers_{0};
+  std::mutex room_mutex_;
+  std::vector<room_wait*> room_waits_;  ///< guarded by room_mutex_
+  std::atomic<int> waiting_for_room_{0};
   std::mutex strangers_mutex_;
   knocking strangers_;
   domain_owner domain_;

@@ -108,6 +108,7 @@ void endpoint::implementation::fail_link(const link_ptr& link, const std::string
   close_link(*link);
   link->worked = false;
   wake_flushers();
+  tell_of_room();
   if (find_link(link->id()) != link) return;  // forgotten meanwhile
   undrained_ = true;
   call_out("unreachable()", [&] { handler_.unreachable(link->id(), why); });

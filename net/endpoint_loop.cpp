@@ -233,6 +233,7 @@ void endpoint::implementation::close_everything() {
     close_link(*link);
   }
   wake_flushers();
+  tell_of_room();
   stop_listening();
   remote_.socket.close();
   local_.socket.close();

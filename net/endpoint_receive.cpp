@@ -112,6 +112,7 @@ void endpoint::implementation::handle_frame(listening& from, const zmq_frame& ro
     cancel(link->deadline);
   }
   if (flushers_.load() > 0 && link->queued_bytes() == 0) wake_flushers();
+  if (waiting_for_room_.load() > 0) tell_of_room();
   if (header->parts == 0) {
     hand_over(*header, rest, {});
   } else {

@@ -101,6 +101,7 @@ void remote_actor::submit(actor_call& call, detail::options_ptr options) {
         " is one too many: " + std::to_string(here_.runtime().settings.max_pending) +
         " calls wait already (option max-pending)");
   }
+  wait_for_room();
   actor_call_access::aim(call, *this, std::move(options));
   if (options_of(call).timeout.count() > 0) {
     actor_call_access::start_deadline(call, options_of(call).timeout);
@@ -114,6 +115,22 @@ void remote_actor::submit(actor_call& call, detail::options_ptr options) {
   }
   if (call.info().refers) call.connect_arguments();
   if (call.release_arguments()) dispatch(call);
+}
+
+/// Slows down who sends faster than the actor's process takes. Throws as `wait_for_room`.
+void remote_actor::wait_for_room() {
+  process_id host = 0;
+  {
+    const std::lock_guard guard(mutex_);
+    host = host_.id;
+  }
+  if (host == 0 || here_.net->has_room(host)) return;
+  try {
+    here_.net->wait_for_room(host);
+  } catch (...) {
+    call_ended();
+    throw;
+  }
 }
 
 void remote_actor::expect(actor_call& creation, std::function<void()> when_ready) {

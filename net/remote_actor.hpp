@@ -84,6 +84,7 @@ class remote_actor final : public detail::actor_core {
     std::uint64_t place = 0;
   };
 
+  void wait_for_room();
   void flush() noexcept;
   bool send(const entry& one);
   std::uint64_t caller_now() const noexcept;

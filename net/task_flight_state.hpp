@@ -79,13 +79,15 @@ class task_flight_state {
   bool ask(line& of) noexcept { return !std::exchange(of.asking, true); }
 
   /// Gives tasks to leases with room, in turn: `pop` hands out the next task that waits with its
-  /// id, or nothing.
-  template <class Pop>
-  void fill(line& of, Pop&& pop, std::vector<departure>& leaving) {
+  /// id, or nothing; `takes_more` tells whether the way to a worker is free. A lease gets one task
+  /// in any case, whose end brings the line to its turn again.
+  template <class Pop, class TakesMore>
+  void fill(line& of, Pop&& pop, TakesMore&& takes_more, std::vector<departure>& leaving) {
     for (bool room = true; room;) {
       room = false;
       for (const auto& one : of.leases) {
         if (one->in_flight >= one->window.size()) continue;
+        if (one->in_flight > 0 && !takes_more(one->worker)) continue;
         const std::pair<Task, std::uint64_t> next = pop();
         if (next.first == Task{}) return;
         room = true;
@@ -95,6 +97,11 @@ class task_flight_state {
         leaving.push_back({next.first, one->worker, one->id});
       }
     }
+  }
+
+  template <class Pop>
+  void fill(line& of, Pop&& pop, std::vector<departure>& leaving) {
+    fill(of, std::forward<Pop>(pop), [](process_id) { return true; }, leaving);
   }
 
   /// A task has ended in its worker.

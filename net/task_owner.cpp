@@ -105,7 +105,7 @@ void task_owner::pump(line& of, std::vector<departure>& leaving) {
           detail::task* const next = of.queue.empty() ? nullptr : of.queue.pop();
           return {next, next != nullptr ? next->id() : 0};
         },
-        leaving);
+        [this](process_id worker) { return here_.net->has_room(worker); }, leaving);
     if (!of.queue.empty()) break;
     if (!of.queue.settle()) return;
   }
@@ -121,6 +121,7 @@ void task_owner::pump(line& of, std::vector<departure>& leaving) {
     wanted.place_key = where.key();
     wanted.place_value = where.value();
     wanted.soft = where.soft();
+    wanted.infeasible_fails = placed->get().infeasible == infeasible::fail;
   }
   desk_.ask(std::move(wanted), of);
 }

@@ -183,6 +183,7 @@ task_queue& task_engine::remote_queue_for(
   key += '|' + std::to_string(static_cast<int>(where.what())) + (where.soft() ? "s|" : "h|");
   key.append(where.key()).append("=").append(where.value());
   if (isolated) key += "|isolated";
+  if (wanted.infeasible == infeasible::fail) key += "|fail";
   const std::lock_guard guard(queues_mutex_);
   task_queue*& known = remote_[key];
   if (known == nullptr) {

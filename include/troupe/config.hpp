@@ -53,6 +53,8 @@ struct config {
   std::size_t soft_max_threads = 256;
   /// Bound of tasks with equal resources that wait to run, and of calls that one actor has waiting.
   std::size_t max_pending = 16'000'000;
+  /// Bytes on their way to one process of a cluster above which those who send to it wait.
+  std::size_t max_queued_bytes = std::size_t{256} << 20;
   /// How long `shutdown` waits for running code; 0: not at all.
   std::chrono::milliseconds shutdown_timeout{10'000};
   /// Bytes of stack of each of those threads; reserved, used only as far as it is touched.

@@ -111,6 +111,13 @@ enum class isolation : std::uint8_t {
   process,  ///< a process of its own: a crash takes nothing else along
 };
 
+/// What becomes of a task or an actor that asks for more than any node of the cluster has.
+/// Embedded it fails at once: no other node will come.
+enum class infeasible : std::uint8_t {
+  wait,  ///< for a node that has it; a warning says so, and `troupe status` shows it
+  fail,  ///< with `placement_error`
+};
+
 /// A named set of an actor's calls with a limit of its own on how many run at once.
 struct concurrency_group {
   std::string_view name;
@@ -192,6 +199,8 @@ struct options {
   troupe::scheduling scheduling{};
   /// Task or actor: in a cluster, the worker process that it runs in.
   troupe::isolation isolation = troupe::isolation::shared;
+  /// Task or actor: whether it waits when no node can ever run it.
+  troupe::infeasible infeasible = troupe::infeasible::wait;
   /// Placement group by name, and the bundle in it (-1: any).
   std::string_view placement_group{};
   int bundle_index = -1;

@@ -22,10 +22,11 @@ namespace detail {
 template <class T>
 class pool_actor {
  public:
-  pool_actor(const pool_settings& settings, std::size_t size, actor_factory factory)
-      : pool_(pool_core::make(settings, size, std::move(factory))) {}
-  pool_actor(const pool_settings& settings, std::vector<actor_core_ptr> members)
-      : pool_(pool_core::make(settings, std::move(members))) {}
+  template <class... Kept>
+  pool_actor(const pool_settings& settings, std::size_t size, const member_plan<T, Kept...>& plan)
+      : pool_(pool_core::make(settings, size, plan)) {}
+  pool_actor(const pool_settings& settings, const std::vector<actor_handle<T>>& members)
+      : pool_(pool_core::make(settings, cores_of(members))) {}
 
   template <auto M, class Kept>
   auto call(Kept kept) {
@@ -105,14 +106,14 @@ class shared_pool {
     const detail::pool_settings settings =
         detail::settings_of(options, "shared_pool", detail::class_name<T>());
     start(options, size * settings.max_in_flight, settings, size,
-          detail::actor_factory_of<T>(options.actor, std::forward<A>(args)...));
+          detail::plan_member<T>(options.actor, std::forward<A>(args)...));
   }
   /// Starts a pool of these actors. Dead ones are not replaced.
   template <detail::vector_of_handles<T> Members>
   explicit shared_pool(const Members& members, const pool_options& options = {}) {
     const detail::pool_settings settings =
         detail::settings_of(options, "shared_pool", detail::class_name<T>());
-    start(options, members.size() * settings.max_in_flight, settings, detail::cores_of(members));
+    start(options, members.size() * settings.max_in_flight, settings, members);
   }
   explicit shared_pool(std::initializer_list<actor_handle<T>> members,
                        const pool_options& options = {})
@@ -169,6 +170,11 @@ class shared_pool {
   /// The pool as an actor: for `on_exit`, `link`, `kill`.
   const actor_handle<detail::pool_actor<T>>& actor() const noexcept { return actor_; }
   explicit operator bool() const noexcept { return static_cast<bool>(actor_); }
+  /// A pool goes to other processes as a handle does.
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(actor_);
+  }
   friend bool operator==(const shared_pool&, const shared_pool&) noexcept = default;
 
  private:
@@ -192,9 +198,6 @@ class shared_pool {
 
   actor_handle<detail::pool_actor<T>> actor_;
 };
-
-template <class T>
-inline constexpr bool detail::stays_in_process_v<shared_pool<T>> = true;
 
 /// The pool that was started with this name. `in_namespace` is the session's when empty.
 /// @throws actor_name_error when there is none, or its members are of another class.

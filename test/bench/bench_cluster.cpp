@@ -1,5 +1,10 @@
 // What crosses a process costs, beside ZeroMQ alone: tasks, calls and actors of a head on this
 // machine with two CPUs.
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -152,6 +157,52 @@ const registered actor_create("cluster_actor_create", [] {
   for (int i = 0; i < 5; ++i) runs.push_back(measured());
   return std::vector<figure>{
       {.name = "cluster_actor_create", .value = median(std::move(runs)), .unit = "1/s"}};
+});
+
+/// Milliseconds to run this binary to its end, doing nothing.
+double fork_and_exec() {
+  return seconds([] {
+           char self[] = "/proc/self/exe";
+           char list[] = "--list";
+           char* const arguments[] = {self, list, nullptr};
+           posix_spawn_file_actions_t quiet;
+           posix_spawn_file_actions_init(&quiet);
+           posix_spawn_file_actions_addopen(&quiet, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+           pid_t child = 0;
+           const int failed = ::posix_spawn(&child, self, &quiet, nullptr, arguments, environ);
+           posix_spawn_file_actions_destroy(&quiet);
+           int status = 0;
+           if (failed != 0 || ::waitpid(child, &status, 0) != child || status != 0) {
+             throw std::runtime_error("this program cannot be run again");
+           }
+         }) *
+         1e3;
+}
+
+const registered actor_create_process("cluster_actor_create_process", [] {
+  on_cluster here;
+  constexpr int count = 10;
+  const pair_of_medians of = alternate(
+      5,
+      [] {
+        return seconds([] {
+                 for (int i = 0; i < count; ++i) {
+                   get(with({.isolation = isolation::process}).remote<cluster_counter>().ready());
+                 }
+               }) /
+               count * 1e3;
+      },
+      [] {
+        double sum = 0;
+        for (int i = 0; i < count; ++i) sum += fork_and_exec();
+        return sum / count;
+      });
+  return std::vector<figure>{{.name = "cluster_actor_create_process",
+                              .value = of.value,
+                              .unit = "ms",
+                              .higher_is_better = false,
+                              .peer = "fork and exec of the same binary",
+                              .peer_value = of.peer}};
 });
 
 const registered wait_1k("cluster_wait_1k", [] {

@@ -85,6 +85,10 @@ TEST_CASE("what a task throws in a worker is thrown where its result is asked fo
   programs().passes("errors");
 }
 
+TEST_CASE("what no node can run fails at once if asked to, and else waits") {
+  programs().passes("infeasible");
+}
+
 TEST_CASE("a generator's results come from its worker while it runs") {
   programs().passes("streams");
 }
@@ -102,6 +106,10 @@ TEST_CASE("actors live in workers; their calls keep order, and handles travel") 
 }
 
 TEST_CASE("a name is one actor's in the whole cluster") { programs().passes("names"); }
+
+TEST_CASE("a shared pool goes to tasks, is found by name and outlives its members' processes") {
+  programs().passes("pools");
+}
 
 TEST_CASE("a detached actor outlives its program and is found by the next one") {
   const programs on;

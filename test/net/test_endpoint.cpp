@@ -399,3 +399,45 @@ TEST_CASE("endpoints that come and go under traffic do no harm") {
   }
   stop = true;
 }
+
+TEST_CASE("who sends more than the peer takes waits until it has taken half of it") {
+  const temp_folder session;
+  std::atomic<bool> open{false};
+  test_process b(session);
+  b.heard.on_received = [&](process_id, const message&) {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (!open.load() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  };
+  test_process a(session, {.max_queued_bytes = 64 << 10});
+  a.endpoint.learn(b.endpoint.self());
+  std::uint64_t sent = 0;
+  while (a.endpoint.has_room(b.id())) a.endpoint.send(b.id(), numbered(sent++, 1000));
+  CHECK(a.endpoint.queued_bytes(b.id()) >= 64 << 10);
+  std::atomic<bool> went_on{false};
+  std::jthread sender([&] {
+    a.endpoint.wait_for_room(b.id());
+    went_on.store(true);
+  });
+  // Several batches later it still waits: nothing was acknowledged.
+  for (int i = 0; i < 100; ++i) a.endpoint.send(b.id(), numbered(sent++, 1000));
+  CHECK_FALSE(went_on.load());
+  open.store(true);
+  sender.join();
+  CHECK(a.endpoint.queued_bytes(b.id()) <= 32 << 10);
+  REQUIRE(b.heard.wait(a.id(), sent));
+  CHECK(b.heard.in_order(a.id(), sent));
+}
+
+TEST_CASE("who waits for a peer to take more goes on when that peer is gone") {
+  const temp_folder session;
+  test_process a(session, {.max_queued_bytes = 64 << 10});
+  auto b = std::make_unique<test_process>(session);
+  const process_id other = b->id();
+  a.endpoint.learn(b->endpoint.self());
+  b.reset();
+  for (std::uint64_t i = 0; a.endpoint.has_room(other); ++i) a.endpoint.send(other, numbered(i, 1000));
+  std::jthread sender([&] { a.endpoint.wait_for_room(other); });
+  a.endpoint.forget(other);
+  sender.join();
+  CHECK(a.endpoint.has_room(other));
+}

@@ -1,4 +1,5 @@
 // Which task goes to which lease, and what becomes of it when the lease is lost.
+#include <algorithm>
 #include <deque>
 #include <memory>
 
@@ -30,6 +31,7 @@ struct fixture {
       waiting.push_back(&all.back());
     }
   }
+  std::vector<process_id> crowded;
   std::vector<state::departure> fill() {
     std::vector<state::departure> leaving;
     flights.fill(
@@ -39,6 +41,9 @@ struct fixture {
           const int* const next = waiting.front();
           waiting.pop_front();
           return {next, static_cast<std::uint64_t>(*next)};
+        },
+        [this](process_id to) {
+          return std::find(crowded.begin(), crowded.end(), to) == crowded.end();
         },
         leaving);
     return leaving;
@@ -72,6 +77,18 @@ TEST_CASE("tasks are dealt to leases in turn, as many as their windows hold") {
   CHECK(leaving[2].worker == worker);
   CHECK(f.waiting.size() == 6);
   CHECK(f.fill().empty());
+}
+
+TEST_CASE("a worker that takes no more gets one task, and others get theirs") {
+  fixture f;
+  f.flights.granted(f.line, 1, node, worker);
+  f.flights.granted(f.line, 2, node, other_worker);
+  f.crowded = {worker};
+  f.add(10);
+  const auto leaving = f.fill();
+  REQUIRE(leaving.size() == 3);
+  CHECK(std::count_if(leaving.begin(), leaving.end(),
+                      [](const auto& one) { return one.worker == worker; }) == 1);
 }
 
 TEST_CASE("a task that ends makes room, and ends once") {

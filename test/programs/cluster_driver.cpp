@@ -178,6 +178,25 @@ int add_by_name(const std::string& name, int by) {
   return troupe::get(troupe::get_actor<counter>(name).remote<&counter::add>(by));
 }
 
+void infeasible() {
+  const auto refusing = troupe::with(
+      {.resources = {{"unobtainium", 1}}, .infeasible = troupe::infeasible::fail});
+  try {
+    fetch(refusing.remote<add>(1, 2));
+    CHECK(false);
+  } catch (const troupe::placement_error& e) {
+    CHECK(std::string(e.what()).find("unobtainium") != std::string::npos);
+  }
+  const auto c = refusing.remote<counter>();
+  CHECK_THROWS_AS(fetch(c.ready()), troupe::actor_died_error);
+  // Another of that shape, which did not ask for it, waits for a node that may come.
+  const auto patient = troupe::with({.resources = {{"unobtainium", 1}}}).remote<add>(1, 2);
+  CHECK_THROWS_AS(fetch(refusing.remote<add>(1, 2)), troupe::placement_error);
+  CHECK(!patient.ready());
+  troupe::cancel(patient);
+  CHECK_THROWS_AS(fetch(patient), troupe::task_cancelled_error);
+}
+
 void actors() {
   const auto c = remote<counter>(10);
   CHECK(fetch(c.remote<&counter::host>()) != ::getpid());
@@ -209,6 +228,58 @@ void names() {
   CHECK(fetch(same.remote<&counter::add>(1)) == 3);
   CHECK_THROWS_AS(troupe::get_actor<counter>("nobody"), troupe::actor_name_error);
   CHECK_THROWS_AS(troupe::get_actor<unborn>("till"), troupe::actor_name_error);
+}
+
+// -- pools ----------------------------------------------------------------------------------------
+
+struct worker_of_pool {
+  explicit worker_of_pool(std::string what = "soup") : dish(std::move(what)) {}
+  std::string serve(int table) { return dish + " for " + std::to_string(table); }
+  int host() { return ::getpid(); }
+  std::vector<int> twice(std::vector<int> all) {
+    for (int& one : all) one *= 2;
+    return all;
+  }
+  int crash_once(const std::string& path) {
+    if (!std::filesystem::exists(path)) {
+      std::ofstream(path) << "x";
+      std::raise(SIGKILL);
+    }
+    return 1;
+  }
+  std::string dish;
+};
+std::string order(troupe::shared_pool<worker_of_pool> kitchen, int table) {
+  return troupe::get(kitchen.remote<&worker_of_pool::serve>(table));
+}
+std::string order_by_name(const std::string& name, int table) {
+  return troupe::get(troupe::get_pool<worker_of_pool>(name).remote<&worker_of_pool::serve>(table));
+}
+
+void pools() {
+  const troupe::shared_pool<worker_of_pool> kitchen(
+      {.size = 2, .actor = {.isolation = troupe::isolation::process}, .name = "kitchen"}, "stew");
+  CHECK(fetch(kitchen.remote<&worker_of_pool::serve>(1)) == "stew for 1");
+  CHECK(fetch(remote<order>(kitchen, 2)) == "stew for 2");
+  CHECK(fetch(remote<order_by_name>("kitchen", 3)) == "stew for 3");
+  CHECK(fetch(kitchen.remote<&worker_of_pool::serve>(remote<add>(2, 2))) == "stew for 4");
+  CHECK(fetch(kitchen.remote<&worker_of_pool::host>()) != ::getpid());
+  const auto batched = kitchen.batched<&worker_of_pool::twice>({.max_batch_size = 4});
+  std::vector<object_ref<int>> doubled;
+  for (int i = 0; i < 10; ++i) doubled.push_back(batched.remote(i));
+  for (int i = 0; i < 10; ++i) CHECK(fetch(doubled[static_cast<std::size_t>(i)]) == 2 * i);
+  // A member that dies takes nothing along: its call goes to another one.
+  const std::string path = std::filesystem::temp_directory_path() /
+                           ("troupe-pool-" + std::to_string(::getpid()));
+  CHECK(fetch(kitchen.remote<&worker_of_pool::crash_once>(path)) == 1);
+  std::filesystem::remove(path);
+  CHECK(fetch(kitchen.stats()).members == 2);
+  const auto extra = remote<worker_of_pool>("salad");
+  const troupe::shared_pool<worker_of_pool> of_one({extra});
+  CHECK(fetch(remote<order>(of_one, 5)) == "salad for 5");
+  troupe::kill(kitchen);
+  while (kitchen.actor().alive()) std::this_thread::yield();
+  CHECK_THROWS_AS(fetch(kitchen.remote<&worker_of_pool::serve>(1)), troupe::actor_died_error);
 }
 
 // One program leaves a detached actor, the next one finds it.
@@ -336,11 +407,13 @@ using scenario::words;
 const std::map<std::string, std::function<void(const words&)>> scenarios{
     {"tasks", [](const words&) { tasks(); }},
     {"errors", [](const words&) { errors(); }},
+    {"infeasible", [](const words&) { infeasible(); }},
     {"streams", [](const words&) { streams(); }},
     {"cancels", [](const words&) { cancels(); }},
     {"objects", [](const words&) { objects(); }},
     {"actors", [](const words&) { actors(); }},
     {"names", [](const words&) { names(); }},
+    {"pools", [](const words&) { pools(); }},
     {"leave_detached", [](const words&) { leave_detached(); }},
     {"find_detached", [](const words&) { find_detached(); }},
     {"worker_deaths", [](const words&) { worker_deaths(); }},

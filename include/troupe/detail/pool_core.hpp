@@ -26,6 +26,11 @@ struct pool_settings {
   int max_attempts = 3;
   int max_replacements = -1;
   std::string name;  ///< for messages: `pool of cook`
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(max_in_flight, max_pending, max_attempts, max_replacements, name);
+  }
 };
 
 /// How a call lost its actor, which is not what the method threw.
