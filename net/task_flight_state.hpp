@@ -101,7 +101,8 @@ class task_flight_state {
 
   template <class Pop>
   void fill(line& of, Pop&& pop, std::vector<departure>& leaving) {
-    fill(of, std::forward<Pop>(pop), [](process_id) { return true; }, leaving);
+    fill(
+        of, std::forward<Pop>(pop), [](process_id) { return true; }, leaving);
   }
 
   /// A task has ended in its worker.

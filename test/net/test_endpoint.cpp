@@ -435,7 +435,8 @@ TEST_CASE("who waits for a peer to take more goes on when that peer is gone") {
   const process_id other = b->id();
   a.endpoint.learn(b->endpoint.self());
   b.reset();
-  for (std::uint64_t i = 0; a.endpoint.has_room(other); ++i) a.endpoint.send(other, numbered(i, 1000));
+  for (std::uint64_t i = 0; a.endpoint.has_room(other); ++i)
+    a.endpoint.send(other, numbered(i, 1000));
   std::jthread sender([&] { a.endpoint.wait_for_room(other); });
   a.endpoint.forget(other);
   sender.join();

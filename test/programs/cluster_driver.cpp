@@ -179,8 +179,8 @@ int add_by_name(const std::string& name, int by) {
 }
 
 void infeasible() {
-  const auto refusing = troupe::with(
-      {.resources = {{"unobtainium", 1}}, .infeasible = troupe::infeasible::fail});
+  const auto refusing =
+      troupe::with({.resources = {{"unobtainium", 1}}, .infeasible = troupe::infeasible::fail});
   try {
     fetch(refusing.remote<add>(1, 2));
     CHECK(false);
@@ -269,8 +269,8 @@ void pools() {
   for (int i = 0; i < 10; ++i) doubled.push_back(batched.remote(i));
   for (int i = 0; i < 10; ++i) CHECK(fetch(doubled[static_cast<std::size_t>(i)]) == 2 * i);
   // A member that dies takes nothing along: its call goes to another one.
-  const std::string path = std::filesystem::temp_directory_path() /
-                           ("troupe-pool-" + std::to_string(::getpid()));
+  const std::string path =
+      std::filesystem::temp_directory_path() / ("troupe-pool-" + std::to_string(::getpid()));
   CHECK(fetch(kitchen.remote<&worker_of_pool::crash_once>(path)) == 1);
   std::filesystem::remove(path);
   CHECK(fetch(kitchen.stats()).members == 2);

@@ -32,8 +32,8 @@ class member_plan {
       : options_((check_options_of_actor(given), given)), arguments_(std::forward<A>(args)...) {}
 
   actor_core_ptr operator()() const {
-    return std::apply(
-        [&](const auto&... one) { return start_actor<T>(options_.stored(), one...); }, arguments_);
+    return std::apply([&](const auto&... one) { return start_actor<T>(options_.stored(), one...); },
+                      arguments_);
   }
 
   template <class Archive>
