@@ -252,14 +252,19 @@ std::string what_next(const std::string& base, const std::string& node_name) {
   const std::string stop = net::running_nodes(base).size() > 1
                                ? "troupe stop --node-name " + node_name
                                : std::string("troupe stop");
+  // A head that listens at the loopback interface is reached from nowhere else.
+  const char* const more =
+      file->head.rfind("127.", 0) == 0
+          ? " --node-name=NAME      # one more node, here; for other machines start the head with "
+            "--host ADDRESS"
+          : "      # on another machine, with a copy of the key: one more node";
   std::ostringstream text;
   text << "Node '" << node_name << "' " << (file->is_head() ? "is the head of" : "has joined")
        << " the cluster at " << file->head << ".\n"
        << "  log  " << file->session_dir << "/logs/node.log\n"
        << "  key  " << file->key_file << "\n\n"
        << "Next:\n"
-       << "  troupe start --address=" << file->head
-       << "      # on another machine, with a copy of the key: one more node\n"
+       << "  troupe start --address=" << file->head << more << "\n"
        << "  TROUPE_ADDRESS=auto ./your_program      # runs a program on the cluster\n"
        << "  " << stop << "\n";
   return text.str();

@@ -49,6 +49,11 @@ int run(const std::string& command, const std::vector<std::string>& words) {
   throw command_error(misused, "there is no such command; `troupe help` lists them");
 }
 
+/// Whether it has a help of its own.
+bool is_known(const std::string& command) {
+  return command == "start" || command == "stop" || command == "status";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -66,7 +71,7 @@ int main(int argc, char** argv) {
   } catch (const command_error& error) {
     text = error.what();
     code = error.code();
-    if (code == misused) text += " (see `troupe " + command + " --help`)";
+    if (code == misused && is_known(command)) text += " (see `troupe " + command + " --help`)";
   } catch (const troupe::connection_error& error) {
     text = error.what();
     code = code_of(text);
