@@ -129,7 +129,6 @@ void node_state::drop(request& which) {
       break;
     case request_phase::lacks_gpu_ids:
       std::erase(lacking_gpu_ids_, which.id);
-      ledger_.release(which.shape, granted_);
       break;
     case request_phase::lacks_worker:
       gpus_.give_back(which.gpus);
@@ -259,7 +258,7 @@ void node_state::spill_back() {
 void node_state::serve(time now) {
   while (!granted_.empty() || gpu_ids_freed_) {
     if (std::exchange(gpu_ids_freed_, false)) {
-      for (const ticket id : std::exchange(lacking_gpu_ids_, {})) begin(now, requests_.at(id));
+      for (const ticket id : std::exchange(lacking_gpu_ids_, {})) queue(requests_.at(id));
     }
     if (granted_.empty()) continue;
     const ticket id = granted_.front();
@@ -280,8 +279,10 @@ void node_state::serve(time now) {
 void node_state::begin(time now, request& which) {
   auto ids = gpus_.take(which.wanted.get(core::gpu_name));
   if (!ids) {
+    // It keeps nothing meanwhile: those who have the GPUs may need its CPUs to go on.
     which.phase = request_phase::lacks_gpu_ids;
     lacking_gpu_ids_.push_back(which.id);
+    ledger_.release(which.shape, granted_);
     return;
   }
   which.gpus = std::move(*ids);
@@ -434,8 +435,7 @@ std::vector<node_state::holding> node_state::holdings() const {
   }
   for (const auto& [id, r] : requests_) {
     const bool granted = std::find(granted_.begin(), granted_.end(), id) != granted_.end();
-    if (granted || r.phase == request_phase::lacks_gpu_ids ||
-        r.phase == request_phase::lacks_worker) {
+    if (granted || r.phase == request_phase::lacks_worker) {
       all.push_back({0, r.owner, r.wanted, r.gpus});
     }
   }

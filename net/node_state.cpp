@@ -424,7 +424,9 @@ node_report node_state::report() const {
     waiting[to_demand(wanted)] += static_cast<std::uint32_t>(count);
   }
   for (const auto& [id, r] : requests_) {
-    if (r.phase == request_phase::infeasible) ++waiting[to_demand(r.wanted)];
+    const bool waits =
+        r.phase == request_phase::infeasible || r.phase == request_phase::lacks_gpu_ids;
+    if (waits) ++waiting[to_demand(r.wanted)];
   }
   constexpr std::size_t most_demands = 100;
   for (const auto& [wanted, count] : waiting) {

@@ -134,7 +134,7 @@ class node_state {
   /// The name of the program that a worker runs, without its folder.
   std::string program_of(std::uint64_t token) const;
   bool is_registered(process_id who) const { return processes_.count(who) != 0; }
-  /// What has resources of this node: leases, and requests that wait for a worker or for GPUs.
+  /// What has resources of this node: leases, and requests that wait for a worker.
   struct holding {
     lease_id lease = 0;  ///< 0: a request
     process_id owner = 0;
@@ -177,7 +177,7 @@ class node_state {
     unknown_job,    ///< waits for news of its job
     infeasible,     ///< waits for a node that can give it
     queued,         ///< in the ledger
-    lacks_gpu_ids,  ///< has its resources, but the free parts of GPUs do not lie together
+    lacks_gpu_ids,  ///< what it needs is free, but the free parts of GPUs do not lie together
     lacks_worker,   ///< has everything but a worker that has registered
   };
   struct request {

@@ -541,3 +541,27 @@ TEST_CASE("what a node holds and what is free are all that it has") {
   for (const auto& one : n.state.holdings()) sum += one.wanted;
   CHECK(sum == n.state.settings().total);
 }
+
+TEST_CASE("a request that lacks a whole GPU keeps no CPU from those who have parts of it") {
+  test_node n(resources({{"CPU", 2}, {"GPU", 2}}));
+  n.worker_comes(20);
+  const auto wants_gpu = [](std::uint64_t request, double gpus) {
+    net::request_lease what = test_node::wants(request, 0.5);
+    what.wanted = amounts({{"CPU", 0.5}, {"GPU", gpus}});
+    return what;
+  };
+  // Two shares on one GPU, one on the other; then one of the two goes: no GPU is whole.
+  for (const auto& [request, gpus] : {std::pair{1, 0.5}, std::pair{2, 0.5}, std::pair{3, 0.5}}) {
+    n.tell(driver, wants_gpu(static_cast<std::uint64_t>(request), gpus));
+  }
+  const auto shares = n.sent<net::lease_granted>(driver);
+  REQUIRE(shares.size() == 3);
+  n.tell(driver, net::return_lease{shares[0].lease});
+  const auto free_before = n.state.available();
+  n.tell(driver, wants_gpu(4, 1));
+  CHECK(n.sent<net::lease_granted>(driver).empty());
+  CHECK(n.state.available() == free_before);
+  CHECK(n.state.report().waiting.size() == 1);
+  n.tell(driver, net::return_lease{shares[2].lease});
+  CHECK(requests_of(n.sent<net::lease_granted>(driver)) == numbers{4});
+}

@@ -26,12 +26,12 @@ void print_trace(troupe::sim::time at, const std::string& text) {
 }
 
 void tell(const result& r) {
-  std::printf("seed %llu: %zu nodes, %.1f s, %llu events, %llu tasks, digest %016llx%s%s\n",
-              static_cast<unsigned long long>(r.seed), r.nodes, seconds_of(r.virtual_time),
-              static_cast<unsigned long long>(r.events),
-              static_cast<unsigned long long>(r.work.tasks),
-              static_cast<unsigned long long>(r.digest), r.broken ? "\n  BROKEN: " : "",
-              r.broken ? r.broken->c_str() : "");
+  std::printf(
+      "seed %llu: %zu nodes, %.1f s, %llu events, %llu tasks and calls, digest %016llx%s%s\n",
+      static_cast<unsigned long long>(r.seed), r.nodes, seconds_of(r.virtual_time),
+      static_cast<unsigned long long>(r.events), static_cast<unsigned long long>(r.work.tasks),
+      static_cast<unsigned long long>(r.digest), r.broken ? "\n  BROKEN: " : "",
+      r.broken ? r.broken->c_str() : "");
 }
 
 }  // namespace
@@ -86,6 +86,8 @@ int main(int argc, char** argv) try {
     sum.work.executions += r.work.executions;
     sum.work.errors += r.work.errors;
     sum.work.leases += r.work.leases;
+    sum.work.lives += r.work.lives;
+    sum.work.calls += r.work.calls;
     sum.sent.messages += r.sent.messages;
     sum.sent.frames += r.sent.frames;
     sum.sent.frames_lost += r.sent.frames_lost;
@@ -105,8 +107,10 @@ int main(int argc, char** argv) try {
               static_cast<unsigned long long>(seeds), seconds_of(sum.virtual_time), took,
               static_cast<double>(sum.events) / took);
   show("nodes", sum.nodes);
-  show("tasks", sum.work.tasks);
+  show("tasks and calls", sum.work.tasks);
   show("executions", sum.work.executions);
+  show("calls of actors that ran", sum.work.calls);
+  show("lives of actors", sum.work.lives);
   show("refs that ended in an error", sum.work.errors);
   show("leases", sum.work.leases);
   show("messages", sum.sent.messages);

@@ -19,6 +19,8 @@ class monitor {
     std::uint64_t values = 0;
     std::uint64_t errors = 0;
     std::uint64_t leases = 0;
+    std::uint64_t lives = 0;  ///< of actors
+    std::uint64_t calls = 0;  ///< that ran
   };
 
   /// A task or call was submitted by `id.owner`.
@@ -30,10 +32,10 @@ class monitor {
   void began(net::global_id id) {
     ++counted.executions;
     const auto at = calls_.find(id);
-    if (at == calls_.end()) throw violation("a task runs that nobody submitted");
+    if (at == calls_.end()) throw violation("a task or call runs that nobody submitted");
     call& of = at->second;
     if (++of.executions > 1 && of.max_retries == 0) {
-      throw violation("a task ran twice, and its owner allowed no retries: " + name(id));
+      throw violation("a task or call ran twice, and its owner allowed no retries: " + name(id));
     }
   }
   /// Its owner has its value or its error.
@@ -59,7 +61,7 @@ class monitor {
     bool ended = false;
   };
   static std::string name(net::global_id id) {
-    return "task " + std::to_string(id.local) + " of process " + std::to_string(id.owner);
+    return std::to_string(id.local) + " of process " + std::to_string(id.owner % 1'000'000);
   }
   std::unordered_map<net::global_id, call> calls_;
 };

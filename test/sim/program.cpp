@@ -51,18 +51,10 @@ program::program(simulation& sim, std::size_t machine, process_id id, process_id
       role_(role),
       token_(token),
       node_(node),
-      random_(sim.w.random.fork()) {}
+      random_(sim.w.random.fork()),
+      actors_(sim, *this) {}
 
 program::~program() = default;
-
-/// Calls `f(program)` later, if the process still lives then.
-template <class F>
-void program::later(duration wait, F f) {
-  sim_.w.after(wait, [&sim = sim_, self = id(), f = std::move(f)] {
-    const auto at = sim.programs.find(self);
-    if (at != sim.programs.end()) f(*at->second);
-  });
-}
 
 void program::begin() {
   net_.learn(node_);
@@ -85,7 +77,11 @@ void program::received(process_id from, const any_message& what) {
   if (leaving_) return;
   std::visit(
       [&](const auto& m) {
-        if constexpr (requires { on(from, m); }) on(from, m);
+        if constexpr (requires { on(from, m); }) {
+          on(from, m);
+        } else if constexpr (requires { actors_.on(from, m); }) {
+          actors_.on(from, m);
+        }
       },
       what);
 }
@@ -150,8 +146,10 @@ void program::process_gone(process_id gone, const std::string& cause) {
     if (key.owner == gone) orphans.push_back(one.get());
   }
   for (running* const one : orphans) stop(*one);
+  actors_.process_gone(gone, cause);
   if (gone != node_) return;
   node_lost_ = true;
+  actors_.cut_off();
   if (is_worker()) leave();
 }
 
@@ -168,6 +166,7 @@ void program::watch_node() {
 
 void program::leave() {
   if (std::exchange(leaving_, true)) return;
+  actors_.end_all();
   for (const auto& one : flights_.take_all()) {
     net_.send(one.by->worker, net::cancel_task{one.task->id, true});
   }
@@ -192,11 +191,13 @@ void program::exit_when_flushed(time deadline) {
 void program::work() {
   if (leaving_) return;
   if (node_lost_ || !may_submit_) {
-    if (tasks_.empty()) return leave();
+    if (tasks_.empty() && !actors_.has_pending()) return leave();
   } else if (tasks_.size() < most_pending) {
     const std::int64_t burst =
         random_.chance(0.1) ? random_.between(20, 200) : random_.between(1, 5);
     for (std::int64_t i = 0; i < burst; ++i) submit(random_, 0, {});
+    actors_.work(random_);
+    if (random_.chance(0.02)) actors_.let_go();
     if (random_.chance(0.1) && !tasks_.empty()) {
       auto at = tasks_.begin();
       std::advance(at, static_cast<std::ptrdiff_t>(random_.below(tasks_.size())));
@@ -231,7 +232,7 @@ std::uint64_t program::submit(rng& draw, std::uint64_t depth, net::global_id par
   what.isolated = draw.chance(0.02);
   what.spread = draw.chance(0.1);
 
-  const std::uint64_t number = ++last_task_;
+  const std::uint64_t number = next_number();
   auto& added = tasks_[number] = std::make_unique<task>();
   added->id = number;
   added->function = (draw.next() << 4U) | depth;
@@ -279,14 +280,37 @@ void program::ask(line& of) {
   wanted.isolated = of.what.isolated;
   wanted.name = "task";
   if (of.what.spread) wanted.placement = net::placement_kind::spread;
-  const net::request_lease& asked = requests_.ask(std::move(wanted), &of, node_);
+  ask(std::move(wanted), {&of, 0});
+}
+
+std::uint64_t program::ask_for_actor(std::uint64_t actor, bool isolated) {
+  net::request_lease wanted;
+  wanted.job = job_;
+  wanted.isolated = isolated;
+  wanted.name = "actor";
+  return ask(std::move(wanted), {nullptr, actor});
+}
+
+void program::withdraw(std::uint64_t request) {
+  if (const auto at = requests_.withdraw(request)) net_.send(*at, net::cancel_request{request});
+}
+
+std::uint64_t program::ask(net::request_lease wanted, requester who) {
+  const net::request_lease& asked = requests_.ask(std::move(wanted), who, node_);
   sim_.w.record(lease_asked, id(), asked.request, [&] {
     return name_of(id()) + " asks for a lease, request " + std::to_string(asked.request);
   });
-  if (net_.send(node_, asked)) return;
-  later(1us, [number = asked.request](program& self) {
-    if (const auto who = self.requests_.answered(number)) self.refuse(**who);
-  });
+  if (!net_.send(node_, asked)) {
+    later(1us, [number = asked.request](program& self) {
+      if (const auto whose = self.requests_.answered(number)) self.refuse(*whose);
+    });
+  }
+  return asked.request;
+}
+
+void program::refuse(const requester& who) {
+  if (who.of != nullptr) return refuse(*who.of);
+  actors_.refused(who.actor, "no lease can be had");
 }
 
 void program::refuse(line& of) {
@@ -367,7 +391,7 @@ void program::cancel(std::uint64_t number) {
 
 void program::on(process_id from, const net::lease_granted& what) {
   net_.learn(what.worker.id);
-  std::optional<line*> who;
+  std::optional<requester> who;
   if (what.worker.id != id() && !net_.knows(what.worker.id)) {
     const auto again = requests_.granted_in_vain(what.request, node_);
     if (again) net_.send(node_, *again);
@@ -378,14 +402,15 @@ void program::on(process_id from, const net::lease_granted& what) {
     net_.send(from, net::return_lease{what.lease});
     return;
   }
-  line& of = **who;
+  if (who->of == nullptr) return actors_.granted(who->actor, what, from);
+  line& of = *who->of;
   flight_state::lease& fresh = flights_.granted(of, what.lease, from, what.worker.id);
   pump(of);
   watch_idle(fresh);
 }
 
 void program::on(process_id, const net::lease_refused& what) {
-  if (const auto who = requests_.answered(what.request)) refuse(**who);
+  if (const auto who = requests_.answered(what.request)) refuse(*who);
 }
 
 void program::on(process_id from, const net::lease_redirected& what) {
@@ -400,7 +425,7 @@ void program::requests_gone(process_id gone) {
   const auto lost = requests_.process_gone(gone, node_);
   for (const net::request_lease& request : lost.again) net_.send(node_, request);
   for (const std::uint64_t number : lost.hopeless) {
-    if (const auto who = requests_.answered(number)) refuse(**who);
+    if (const auto who = requests_.answered(number)) refuse(*who);
   }
 }
 
@@ -578,7 +603,7 @@ void program::on(process_id from, const net::cancel_task& what) {
 // -- checks ---------------------------------------------------------------------------------------
 
 std::string program::waits_for() const {
-  if (tasks_.empty()) return {};
+  if (tasks_.empty()) return actors_.waits_for();
   return std::to_string(tasks_.size()) + " tasks; " + where_is(tasks_.begin()->first);
 }
 

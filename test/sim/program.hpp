@@ -15,6 +15,7 @@
 #include "net/lease_capacity.hpp"
 #include "net/lease_request_state.hpp"
 #include "net/task_flight_state.hpp"
+#include "test/sim/actors.hpp"
 #include "test/sim/network.hpp"
 
 namespace troupe::sim {
@@ -37,6 +38,16 @@ class program final : public receiver {
 
   void received(process_id from, const any_message& what) override;
   void unreachable(process_id peer, const std::string& why) override;
+
+  // -- for its actors -----------------------------------------------------------------------------
+  actor_part& actors() noexcept { return actors_; }
+  process_id head() const noexcept { return head_; }
+  std::uint64_t next_number() { return ++last_task_; }
+  std::uint64_t ask_for_actor(std::uint64_t actor, bool isolated);
+  void withdraw(std::uint64_t request);
+  /// Calls `f(program)` later, if the process still lives then.
+  template <class F>
+  void later(duration wait, F f);
 
   /// It submits nothing more, and leaves when all that it waits for is there.
   void no_more_work() { may_submit_ = false; }
@@ -121,8 +132,6 @@ class program final : public receiver {
   void work();
   void leave();
   void exit_when_flushed(time deadline);
-  template <class F>
-  void later(duration wait, F f);
 
   simulation& sim_;
   endpoint net_;
@@ -137,7 +146,16 @@ class program final : public receiver {
   bool leaving_ = false;
   bool may_submit_ = true;
 
-  net::lease_request_state<line*> requests_;
+  /// Who wants a lease: a line of tasks, or an actor.
+  struct requester {
+    line* of = nullptr;
+    std::uint64_t actor = 0;
+  };
+  void refuse(const requester& who);
+  std::uint64_t ask(net::request_lease wanted, requester who);
+
+  net::lease_request_state<requester> requests_;
+  actor_part actors_;
   flight_state flights_;
   std::map<shape, std::unique_ptr<line>> lines_;
   std::map<std::uint64_t, std::unique_ptr<task>> tasks_;  ///< that have not ended

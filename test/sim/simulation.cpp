@@ -15,6 +15,9 @@ constexpr auto all_ends_within = 600s;
 /// And when they have left, nothing of theirs is left after this one.
 constexpr auto all_is_free_within = 60s;
 
+/// An earlier life of an actor ends within this time of the next one's beginning.
+constexpr auto one_life_within = 60s;
+
 enum record : std::uint64_t { process_begins = 60, process_ends, node_begins, fault_happens };
 
 std::string name_of(process_id id) { return std::to_string(id % 1'000'000); }
@@ -291,7 +294,25 @@ void simulation::check() {
   for (const machine& one : machines) {
     if (one.node) monitor::check_resources(one.node->state());
   }
-  for (const auto& [id, one] : programs) one->check_nothing_waits_on_the_dead();
+  std::map<net::global_id, std::uint32_t> lives;
+  for (const auto& [id, one] : programs) {
+    one->check_nothing_waits_on_the_dead();
+    for (const auto& [actor, there] : one->actors().hosts()) {
+      if (there.ready) ++lives[actor];
+    }
+  }
+  // The host of an earlier life may be cut off, and learns late that it is over.
+  std::map<net::global_id, time> twice;
+  for (const auto& [actor, count] : lives) {
+    if (count < 2) continue;
+    const auto known = lives_twice_.find(actor);
+    const time since = known == lives_twice_.end() ? w.now() : known->second;
+    twice.emplace(actor, since);
+    if (w.now() - since > one_life_within) {
+      throw violation("an actor of process " + name_of(actor.owner) + " has two lives at once");
+    }
+  }
+  lives_twice_ = std::move(twice);
 }
 
 void simulation::check_the_end() {

@@ -12,6 +12,7 @@
 #include "core/resources.hpp"
 #include "test/sim/monitor.hpp"
 #include "test/sim/network.hpp"
+#include "test/sim/program.hpp"
 #include "test/sim/world.hpp"
 
 namespace troupe::sim {
@@ -46,7 +47,6 @@ struct result {
 result run(const settings& wanted);
 
 class daemon;
-class program;
 
 /// What the simulated processes see of the machines that they run on.
 class simulation {
@@ -97,8 +97,17 @@ class simulation {
   rng faults_;
   time busy_until_{};
   std::map<std::uint64_t, process_id> workers_;  ///< by token
+  std::map<net::global_id, time> lives_twice_;
   std::vector<std::unique_ptr<program>> dead_programs_;
   std::vector<std::unique_ptr<daemon>> dead_daemons_;
 };
+
+template <class F>
+void program::later(duration wait, F f) {
+  sim_.w.after(wait, [&sim = sim_, self = id(), f = std::move(f)] {
+    const auto at = sim.programs.find(self);
+    if (at != sim.programs.end()) f(*at->second);
+  });
+}
 
 }  // namespace troupe::sim
