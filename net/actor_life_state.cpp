@@ -44,12 +44,13 @@ steps actor_life_state::created(std::uint32_t incarnation, bool succeeded, const
 
 steps actor_life_state::ended(std::uint32_t incarnation, std::uint8_t reason,
                               const std::string& why, bool may_restart) {
-  if (phase_ == actor_phase::dead || incarnation != incarnation_) return {};
+  // That life may be known to be over: it was ended, and has failed meanwhile.
+  if (phase_ == actor_phase::dead || incarnation != incarnation_ || !has_host()) return {};
   return may_restart ? again_or_over(reason, why) : over(reason, why);
 }
 
 steps actor_life_state::process_gone(process_id gone, const std::string& cause) {
-  if (phase_ == actor_phase::dead || host_.id != gone) return {};
+  if (phase_ == actor_phase::dead || !has_host() || host_.id != gone) return {};
   host_ = {};
   return again_or_over(failed, "its process has ended: " + cause);
 }
@@ -59,7 +60,7 @@ steps actor_life_state::kill(std::uint8_t reason, const std::string& why, bool m
   steps next;
   if (has_host()) next.push_back(step::end_life);
   // One that waits for its lease has no life yet that could fail.
-  if (may_restart && incarnation_ == 0) return {};
+  if (may_restart && !has_host()) return {};
   const steps rest = may_restart ? again_or_over(reason, why) : over(reason, why);
   next.insert(next.end(), rest.begin(), rest.end());
   return next;

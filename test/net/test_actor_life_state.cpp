@@ -107,3 +107,27 @@ TEST_CASE("an actor that cannot be placed is dead and says why") {
   CHECK(has(life.refused("no node has 8 GPU"), step::bury));
   CHECK(life.text().find("no node has 8 GPU") != std::string::npos);
 }
+
+TEST_CASE("a life that was ended and failed meanwhile is followed by one other, with its lease") {
+  actor_life_state life = alive(5);
+  CHECK(has(life.kill(killed, "killed", true), step::ask_lease));
+  // Its own word crossed with the order; the request for the next lease must stay open.
+  CHECK(life.ended(1, failed, "it failed", true).empty());
+  CHECK(life.phase() == actor_phase::restarting);
+  CHECK(life.placed(there) == steps{step::create});
+  CHECK(life.incarnation() == 2);
+}
+
+TEST_CASE("a kill with a restart changes nothing for an actor that waits for its next life") {
+  actor_life_state life = alive(5);
+  life.process_gone(here.id, "signal 9");
+  CHECK(life.kill(killed, "killed", true).empty());
+  CHECK(life.placed(there) == steps{step::create});
+}
+
+TEST_CASE("an actor without a place is not concerned by the end of any process") {
+  actor_life_state life = alive(5);
+  life.process_gone(here.id, "signal 9");
+  CHECK(life.process_gone(0, "its node is gone").empty());
+  CHECK(life.placed(there) == steps{step::create});
+}
