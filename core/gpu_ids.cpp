@@ -16,6 +16,15 @@ gpu_ids::gpu_ids(resource_amount total) {
   for (; left > 0; left -= whole) free_.push_back(std::min(left, whole));
 }
 
+gpu_ids::gpu_ids(const std::vector<gpu_share>& reserved) {
+  for (const gpu_share& share : reserved) {
+    for (const std::uint32_t id : share.ids) {
+      if (free_.size() <= id) free_.resize(id + 1);
+      free_[id] += share.units_of_each;
+    }
+  }
+}
+
 std::optional<gpu_share> gpu_ids::take(resource_amount wanted) {
   gpu_share share;
   if (wanted.units() <= 0) return share;

@@ -20,6 +20,8 @@ struct gpu_share {
 class gpu_ids {
  public:
   explicit gpu_ids(resource_amount total);
+  /// Those that others have reserved, for what shares the reservation.
+  explicit gpu_ids(const std::vector<gpu_share>& reserved);
 
   /// Nothing when the free parts do not lie together: whole GPUs need ids that nobody uses, a
   /// share needs one id with so much left. Of those, the fullest is taken.

@@ -16,7 +16,8 @@ void control_state::received(time now, process_id from, join_cluster what) {
   std::string wrong;
   if (what.node.id != from) return refuse("it says to be another process than the one that sent");
   if (dead_.contains(from)) return refuse("it was declared dead; start it again");
-  if (!to_resources(what.total, wrong)) return refuse("its resources make no sense: " + wrong);
+  const auto total = to_resources(what.total, wrong);
+  if (!total) return refuse("its resources make no sense: " + wrong);
   for (const auto& [id, other] : nodes_) {
     if (other.info.name != what.name || id == from) continue;
     if (other.info.node.host != what.node.host) {
@@ -34,6 +35,7 @@ void control_state::received(time now, process_id from, join_cluster what) {
   note(log_level::info, "node '" + added.info.name + "' has joined");
   send(from, joined{});
   for (const auto& [id, living] : jobs_) send(from, living.started);
+  groups_.node_joined(now, added.info, *total);
   view_changed();
   send_view_if_due(now);
 }
@@ -46,6 +48,7 @@ void control_state::received(time now, process_id from, node_report what) {
   node& of = found->second;
   of.heard = now;
   if (of.last.available != what.available) view_changed();
+  groups_.node_reported(now, from, what.available);
   of.last = std::move(what);
   if (from != settings_.self.id) send(from, joined{});
   send_view_if_due(now);
@@ -64,7 +67,7 @@ void control_state::received(time now, process_id from, process_died what) {
   if (what.process == from) return node_gone(now, from, what.cause, what.clean);
   // A node speaks for its own processes alone.
   if (found->second.processes.erase(what.process) == 0) return;
-  declare_dead(what.process, what.cause, what.clean);
+  declare_dead(now, what.process, what.cause, what.clean);
 }
 
 void control_state::node_gone(time now, process_id who, const std::string& cause, bool clean) {
@@ -74,20 +77,24 @@ void control_state::node_gone(time now, process_id who, const std::string& cause
   nodes_.erase(found);
   note(clean ? log_level::info : log_level::warn,
        "node '" + gone.info.name + "' is gone: " + cause);
-  declare_dead(who, cause, clean);
+  declare_dead(now, who, cause, clean);
   for (const process_id of_it : gone.processes) {
-    declare_dead(of_it, "its node '" + gone.info.name + "' is gone (" + cause + ")", false);
+    declare_dead(now, of_it, "its node '" + gone.info.name + "' is gone (" + cause + ")", false);
   }
+  groups_.node_gone(now, who);
   view_changed();
   send_view_if_due(now);
 }
 
-void control_state::declare_dead(process_id who, const std::string& cause, bool clean) {
+void control_state::declare_dead(time now, process_id who, const std::string& cause, bool clean) {
   if (!dead_.insert(who)) return;
   std::erase_if(names_, [who](const auto& entry) { return entry.second.owner.id == who; });
   broadcast(process_died{who, cause, clean});
   if (!clean) effects_.emplace_back(forget_process{who});
-  if (const auto driver = drivers_.find(who); driver != drivers_.end()) end_job(driver->second);
+  groups_.process_gone(now, who);
+  if (const auto driver = drivers_.find(who); driver != drivers_.end()) {
+    end_job(now, driver->second);
+  }
 }
 
 void control_state::tick(time now) {
@@ -95,6 +102,7 @@ void control_state::tick(time now) {
   for (const auto& [id, n] : nodes_) {
     if (id != settings_.self.id && now - n.heard >= settings_.node_timeout) silent.push_back(id);
   }
+  groups_.tick(now);
   for (const process_id id : silent) {
     const auto seconds =
         std::chrono::duration_cast<std::chrono::seconds>(settings_.node_timeout).count();
@@ -136,16 +144,17 @@ void control_state::received(time, process_id from, job_started what) {
   jobs_.emplace(id, job{std::move(what)});
 }
 
-void control_state::received(time, process_id from, job_ended what) {
-  if (is_node(from)) end_job(what.job);
+void control_state::received(time now, process_id from, job_ended what) {
+  if (is_node(from)) end_job(now, what.job);
 }
 
-void control_state::end_job(job_id id) {
+void control_state::end_job(time now, job_id id) {
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return;
   drivers_.erase(found->second.started.driver.id);
   jobs_.erase(found);
   broadcast(job_ended{id});
+  groups_.job_ended(now, id);
 }
 
 // -- names ----------------------------------------------------------------------------------------
@@ -185,6 +194,30 @@ void control_state::received(time, process_id, release_name what) {
   if (holder != names_.end() && holder->second.actor == what.actor) names_.erase(holder);
 }
 
+// -- placement groups -----------------------------------------------------------------------------
+
+void control_state::received(time now, process_id from, create_group what) {
+  if (!dead_.contains(from)) groups_.received(now, from, std::move(what));
+}
+void control_state::received(time now, process_id from, remove_group what) {
+  groups_.received(now, from, what);
+}
+void control_state::received(time now, process_id from, ask_group what) {
+  groups_.received(now, from, std::move(what));
+}
+void control_state::received(time now, process_id from, request_lease what) {
+  if (!dead_.contains(from)) groups_.received(now, from, std::move(what));
+}
+void control_state::received(time now, process_id from, cancel_request what) {
+  groups_.received(now, from, what);
+}
+void control_state::received(time now, process_id from, bundles_prepared what) {
+  groups_.received(now, from, what);
+}
+void control_state::received(time now, process_id from, bundles_dropped what) {
+  groups_.received(now, from, what);
+}
+
 // -- tools ----------------------------------------------------------------------------------------
 
 void control_state::received(time, process_id from, ask_status) { send(from, make_status()); }
@@ -203,8 +236,16 @@ status control_state::make_status() const {
   for (const auto& [key, n] : names_) {
     result.actors.push_back({key.first, key.second, n.class_name, n.owner.id == settings_.self.id});
   }
+  result.groups = groups_.list();
   result.jobs = static_cast<std::uint32_t>(jobs_.size());
   return result;
+}
+
+std::vector<control_effect> control_state::take_effects() {
+  for (auto& [to, what] : groups_.take_outgoing()) {
+    std::visit([&, to = to](auto& message) { send(to, std::move(message)); }, what);
+  }
+  return std::exchange(effects_, {});
 }
 
 void control_state::broadcast(const control_message& what) {

@@ -1,4 +1,4 @@
-/// Decides for the cluster: which nodes there are, jobs, names, and who is dead.
+/// Decides for the cluster: which nodes there are, jobs, names, placement groups, and who is dead.
 #pragma once
 
 #include <chrono>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "net/bounded_set.hpp"
+#include "net/control_groups.hpp"
 #include "net/ids.hpp"
 #include "net/messages.hpp"
 #include "net/node_state.hpp"
@@ -25,8 +26,9 @@ struct control_settings {
   std::chrono::milliseconds view_interval{100};    ///< views are sent at most so often
 };
 
-using control_message =
-    std::variant<joined, cluster_view, process_died, job_started, job_ended, name_reply, status>;
+using control_message = std::variant<joined, cluster_view, process_died, job_started, job_ended,
+                                     name_reply, status, group_reply, prepare_bundles,
+                                     commit_bundles, drop_bundles, lease_refused, lease_redirected>;
 struct send_from_control {
   process_id to = 0;
   control_message what;
@@ -43,7 +45,7 @@ class control_state {
 
   explicit control_state(control_settings settings) : settings_(std::move(settings)) {}
 
-  std::vector<control_effect> take_effects() { return std::exchange(effects_, {}); }
+  std::vector<control_effect> take_effects();
 
   // -- of nodes -----------------------------------------------------------------------------------
   void received(time now, process_id from, join_cluster what);
@@ -52,11 +54,19 @@ class control_state {
   void received(time now, process_id from, process_died what);
   void received(time now, process_id from, job_started what);
   void received(time now, process_id from, job_ended what);
+  void received(time now, process_id from, bundles_prepared what);
+  void received(time now, process_id from, bundles_dropped what);
   // -- of any process -----------------------------------------------------------------------------
   void received(time now, process_id from, register_name what);
   void received(time now, process_id from, find_name what);
   void received(time now, process_id from, release_name what);
   void received(time now, process_id from, ask_status what);
+  void received(time now, process_id from, create_group what);
+  void received(time now, process_id from, remove_group what);
+  void received(time now, process_id from, ask_group what);
+  /// For a bundle of a placement group.
+  void received(time now, process_id from, request_lease what);
+  void received(time now, process_id from, cancel_request what);
 
   /// A node ends in good order, or cannot be reached any more.
   void node_gone(time now, process_id node, const std::string& cause, bool clean);
@@ -83,8 +93,8 @@ class control_state {
     peer owner;
   };
 
-  void declare_dead(process_id who, const std::string& cause, bool clean);
-  void end_job(job_id id);
+  void declare_dead(time now, process_id who, const std::string& cause, bool clean);
+  void end_job(time now, job_id id);
   void broadcast(const control_message& what);
   void send(process_id to, control_message what);
   void note(log_level level, std::string text);
@@ -100,6 +110,7 @@ class control_state {
   job_id next_job_ = 1;
   std::map<std::pair<std::string, std::string>, name> names_;
   bounded_set<process_id> dead_;
+  control_groups groups_;
   bool view_dirty_ = false;
   time view_sent_{};
 };

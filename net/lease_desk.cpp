@@ -9,13 +9,18 @@ std::uint64_t lease_desk::ask(request_lease what, lease_client& who) {
   std::uint64_t number = 0;
   {
     const std::lock_guard guard(mutex_);
-    what = requests_.ask(std::move(what), &who, here_.node.id);
+    what = requests_.ask(std::move(what), &who, first_of(what));
     number = what.request;
   }
-  if (!here_.send(here_.node.id, std::move(what))) {
+  const process_id first = first_of(what);
+  if (!here_.send(first, std::move(what))) {
     here_.net->post([this, number] { refuse(number, "the node of this process is gone"); });
   }
   return number;
+}
+
+process_id lease_desk::first_of(const request_lease& what) const {
+  return what.group ? here_.head.id : here_.node.id;
 }
 
 void lease_desk::refuse(std::uint64_t request, const std::string& why) {
@@ -40,12 +45,15 @@ void lease_desk::on(process_id from, const lease_granted& what) {
   {
     const std::lock_guard guard(mutex_);
     if (dead) {
-      again = requests_.granted_in_vain(what.request, here_.node.id);
+      again = requests_.granted_in_vain(what.request, here_.node.id, here_.head.id);
     } else {
       who = requests_.answered(what.request);
     }
   }
-  if (again) here_.send(here_.node.id, std::move(*again));
+  if (again) {
+    const process_id first = first_of(*again);
+    here_.send(first, std::move(*again));
+  }
   if (!who) {
     here_.send(from, return_lease{what.lease});
     return;
@@ -66,7 +74,7 @@ void lease_desk::on(process_id from, const lease_redirected& what) {
   std::optional<request_lease> next;
   {
     const std::lock_guard guard(mutex_);
-    next = requests_.redirected(from, what.request, what.node.id);
+    next = requests_.redirected(from, what.request, what.node.id, what.located);
   }
   if (!next) return;
   here_.net->learn(what.node);
@@ -79,9 +87,12 @@ void lease_desk::process_gone(process_id gone, const std::string& cause) {
   lease_request_state<lease_client*>::after_loss lost;
   {
     const std::lock_guard guard(mutex_);
-    lost = requests_.process_gone(gone, here_.node.id);
+    lost = requests_.process_gone(gone, here_.node.id, here_.head.id);
   }
-  for (request_lease& request : lost.again) here_.send(here_.node.id, std::move(request));
+  for (request_lease& request : lost.again) {
+    const process_id first = first_of(request);
+    here_.send(first, std::move(request));
+  }
   for (const std::uint64_t number : lost.hopeless) {
     refuse(number, "the node of this process is gone: " + cause);
   }

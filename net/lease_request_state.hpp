@@ -16,11 +16,11 @@ namespace troupe::net {
 template <class Client>
 class lease_request_state {
  public:
-  /// Numbers the request and remembers it; it is to be sent to `own_node`.
-  const request_lease& ask(request_lease what, Client who, process_id own_node) {
+  /// Numbers the request and remembers it; it is to be sent to `first`.
+  const request_lease& ask(request_lease what, Client who, process_id first) {
     const std::uint64_t number = what.request = ++last_;
     open& added = open_[number];
-    added = {std::move(what), std::move(who), own_node};
+    added = {std::move(what), std::move(who), first};
     return added.what;
   }
   /// Nobody wants it any more. The node to tell, if the request is open.
@@ -41,22 +41,24 @@ class lease_request_state {
     return who;
   }
   /// A node sends the request on. What to ask of `to`; nothing when it no longer lies with `from`.
-  std::optional<request_lease> redirected(process_id from, std::uint64_t request, process_id to) {
+  /// `located`: `to` has the bundle of a placement group that is asked for.
+  std::optional<request_lease> redirected(process_id from, std::uint64_t request, process_id to,
+                                          bool located = false) {
     const auto found = open_.find(request);
     if (found == open_.end() || found->second.at != from) return std::nullopt;
     ++found->second.what.redirections;
+    found->second.what.located = located;
     found->second.at = to;
     return found->second.what;
   }
 
   /// What was granted cannot be used: its worker is known to be dead. What to ask of `own_node`
   /// again; nothing when it was withdrawn.
-  std::optional<request_lease> granted_in_vain(std::uint64_t request, process_id own_node) {
+  std::optional<request_lease> granted_in_vain(std::uint64_t request, process_id own_node,
+                                               process_id head = 0) {
     const auto found = open_.find(request);
     if (found == open_.end()) return std::nullopt;
-    found->second.what.redirections = 0;
-    found->second.at = own_node;
-    return found->second.what;
+    return begin_again(found->second, own_node, head);
   }
 
   struct after_loss {
@@ -64,7 +66,7 @@ class lease_request_state {
     std::vector<std::uint64_t> hopeless;  ///< refuse them
   };
   /// Without its own node the process is cut off: others do not listen to it either.
-  after_loss process_gone(process_id gone, process_id own_node) {
+  after_loss process_gone(process_id gone, process_id own_node, process_id head = 0) {
     after_loss result;
     for (auto& [number, one] : open_) {
       if (gone == own_node) {
@@ -72,9 +74,7 @@ class lease_request_state {
         continue;
       }
       if (one.at != gone) continue;
-      one.at = own_node;
-      one.what.redirections = 0;
-      result.again.push_back(one.what);
+      result.again.push_back(begin_again(one, own_node, head));
     }
     return result;
   }
@@ -88,6 +88,13 @@ class lease_request_state {
     Client who{};
     process_id at = 0;
   };
+  /// Of a placement group the head is asked first.
+  static const request_lease& begin_again(open& one, process_id own_node, process_id head) {
+    one.at = one.what.group ? head : own_node;
+    one.what.redirections = 0;
+    one.what.located = false;
+    return one.what;
+  }
   std::uint64_t last_ = 0;
   std::map<std::uint64_t, open> open_;
 };

@@ -38,6 +38,7 @@ enum class kind : std::uint16_t {
   suspend_lease,
   resume_lease,
   lease_resumed,
+  lease_revoked,
   // tasks
   run_task = 40,
   task_done,
@@ -75,6 +76,16 @@ enum class kind : std::uint16_t {
   job_ended,
   job_started,
   process_joined,
+  // placement groups
+  create_group = 160,
+  remove_group,
+  ask_group,
+  group_reply,
+  prepare_bundles,
+  bundles_prepared,
+  bundles_dropped,
+  commit_bundles,
+  drop_bundles,
   // tools
   ask_status = 140,
   status,
@@ -241,10 +252,13 @@ struct request_lease {
   bool for_actor = false;          ///< for one actor's life
   bool infeasible_fails = false;   ///< refuse what no node can ever give
   std::uint32_t redirections = 0;  ///< how often it was sent on
+  global_id group;                 ///< the placement group to run in, if any
+  std::int32_t bundle = -1;        ///< of that group; -1: any
+  bool located = false;            ///< the control has said that this node has the bundle
   template <class Archive>
   void serialize(Archive& archive) {
     archive(request, job, wanted, name, placement, place_key, place_value, soft, isolated,
-            for_actor, infeasible_fails, redirections);
+            for_actor, infeasible_fails, redirections, group, bundle, located);
   }
 };
 
@@ -279,9 +293,22 @@ struct lease_redirected {
   static constexpr auto what = kind::lease_redirected;
   std::uint64_t request = 0;
   peer node;
+  bool located = false;  ///< it has the bundle that is asked for; else it is the head, who knows
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(request, node);
+    archive(request, node, located);
+  }
+};
+
+/// Node to the owner: the lease has ended before the owner returned it, because its placement group
+/// is gone. What ran in it has failed.
+struct lease_revoked {
+  static constexpr auto what = kind::lease_revoked;
+  lease_id lease = 0;
+  std::string why;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(lease, why);
   }
 };
 
@@ -368,10 +395,12 @@ struct run_task {
   std::uint32_t attempt = 0;
   std::uint32_t backpressure = 0;
   std::uint64_t skip = 0;  ///< stream items that an earlier attempt gave
+  global_id group;         ///< the placement group that it runs in, if any
+  bool captures = false;   ///< what it starts runs there, too
   payload arguments;
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(task, lease, function, name, attempt, backpressure, skip, arguments);
+    archive(task, lease, function, name, attempt, backpressure, skip, group, captures, arguments);
   }
 };
 
@@ -497,10 +526,12 @@ struct actor_options {
   std::int32_t max_concurrency = 0;
   std::uint32_t max_pending_calls = 0;
   std::vector<std::pair<std::string, std::int32_t>> groups;
+  global_id placement_group;
+  bool captures = false;  ///< what it starts runs in its placement group, too
   template <class Archive>
   void serialize(Archive& archive) {
     archive(name, in_namespace, detached, max_restarts, max_task_retries, max_concurrency,
-            max_pending_calls, groups);
+            max_pending_calls, groups, placement_group, captures);
   }
 };
 
@@ -806,6 +837,135 @@ struct job_ended {
   }
 };
 
+// -- placement groups -----------------------------------------------------------------------------
+// The control decides where bundles lie, and reserves them in two phases: all nodes prepare, then
+// all commit, or none does.
+
+enum class group_strategy : std::uint8_t { pack, spread, strict_pack, strict_spread };
+/// `rescheduling`: some of its bundles were lost with a node.
+enum class group_phase : std::uint8_t { pending, created, rescheduling, removed };
+
+/// Any process to the control. A name that is taken is answered by `group_reply` with the group
+/// that has it; nothing else is answered.
+struct create_group {
+  static constexpr auto what = kind::create_group;
+  global_id group;  ///< of the sender's choice
+  job_id job = 0;
+  std::string in_namespace;
+  std::string name;
+  group_strategy strategy{};
+  bool detached = false;
+  std::vector<demand> bundles;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(group, job, in_namespace, name, strategy, detached, bundles);
+  }
+};
+
+/// Any process to the control.
+struct remove_group {
+  static constexpr auto what = kind::remove_group;
+  global_id group;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(group);
+  }
+};
+
+/// Any process to the control: what is known of that group, by its id or by its name.
+struct ask_group {
+  static constexpr auto what = kind::ask_group;
+  std::uint64_t request = 0;
+  global_id group;
+  std::string in_namespace;
+  std::string name;
+  bool when_created = false;  ///< answer when it is created or gone
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(request, group, in_namespace, name, when_created);
+  }
+};
+
+struct group_reply {
+  static constexpr auto what = kind::group_reply;
+  std::uint64_t request = 0;
+  global_id group;  ///< nobody: there is none
+  group_phase phase{};
+  std::string why;  ///< when it is not created
+  std::vector<demand> bundles;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(request, group, phase, why, bundles);
+  }
+};
+
+/// Control to a node: reserve these bundles, all or none, and answer at once.
+struct prepare_bundles {
+  static constexpr auto what = kind::prepare_bundles;
+  struct bundle {
+    std::uint32_t index = 0;
+    demand amount;
+    template <class Archive>
+    void serialize(Archive& archive) {
+      archive(index, amount);
+    }
+  };
+  global_id group;
+  std::uint64_t attempt = 0;  ///< dealt by the control, never twice
+  std::vector<bundle> bundles;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(group, attempt, bundles);
+  }
+};
+
+struct bundles_prepared {
+  static constexpr auto what = kind::bundles_prepared;
+  global_id group;
+  std::uint64_t attempt = 0;
+  bool done = false;
+  demand available;  ///< of the node, after that
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(group, attempt, done, available);
+  }
+};
+
+/// A node to the control, after `drop_bundles`: what it has free now.
+struct bundles_dropped {
+  static constexpr auto what = kind::bundles_dropped;
+  demand available;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(available);
+  }
+};
+
+/// Control to a node: leases of what was prepared in that attempt may begin.
+struct commit_bundles {
+  static constexpr auto what = kind::commit_bundles;
+  global_id group;
+  std::uint64_t attempt = 0;
+  bool alone = false;  ///< no other node has bundles of the group
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(group, attempt, alone);
+  }
+};
+
+/// Control to a node: what was prepared or committed in that attempt (0: in any) is free again, and
+/// what runs in it ends.
+struct drop_bundles {
+  static constexpr auto what = kind::drop_bundles;
+  global_id group;
+  std::uint64_t attempt = 0;
+  std::string why;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(group, attempt, why);
+  }
+};
+
 // -- tools ----------------------------------------------------------------------------------------
 
 struct ask_status {
@@ -841,12 +1001,28 @@ struct status {
       archive(in_namespace, name, class_name, detached);
     }
   };
+  struct group {
+    global_id id;
+    std::string in_namespace;
+    std::string name;
+    group_strategy strategy{};
+    group_phase phase{};
+    std::string why;  ///< when it is not created
+    bool detached = false;
+    std::vector<demand> bundles;
+    std::vector<std::string> nodes;  ///< by bundle; empty: it is not placed
+    template <class Archive>
+    void serialize(Archive& archive) {
+      archive(id, in_namespace, name, strategy, phase, why, detached, bundles, nodes);
+    }
+  };
   std::vector<node> nodes;
   std::vector<named_actor> actors;
+  std::vector<group> groups;
   std::uint32_t jobs = 0;
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(nodes, actors, jobs);
+    archive(nodes, actors, groups, jobs);
   }
 };
 

@@ -35,6 +35,12 @@ constexpr std::size_t most_output_bytes = std::size_t{4} << 20;
 
 }  // namespace
 
+/// Whether a node's state takes it, not another part of the head's process.
+template <class T>
+concept for_a_node = requires(node_state& n, T what) {
+  n.received(clock::time_point{}, process_id{}, std::move(what));
+};
+
 class node::implementation final : public endpoint_handler, public worker_watcher {
  public:
   explicit implementation(node_options options)
@@ -260,9 +266,14 @@ class node::implementation final : public endpoint_handler, public worker_watche
       }
       case kind::goodbye:
         return of_node<goodbye>(from, what);
-      case kind::request_lease:
-        return of_node<request_lease>(from, what);
+      case kind::request_lease: {
+        auto wanted = unpack<request_lease>(what);
+        const bool to_control = control_ && wanted.group && !wanted.located;
+        if (to_control) return control_->received(clock::now(), from, std::move(wanted));
+        return node_->received(clock::now(), from, std::move(wanted));
+      }
       case kind::cancel_request:
+        if (control_) of_control<cancel_request>(from, what);
         return of_node<cancel_request>(from, what);
       case kind::return_lease:
         return of_node<return_lease>(from, what);
@@ -298,6 +309,22 @@ class node::implementation final : public endpoint_handler, public worker_watche
         return of_control<release_name>(from, what);
       case kind::ask_status:
         return of_control<ask_status>(from, what);
+      case kind::create_group:
+        return of_control<create_group>(from, what);
+      case kind::remove_group:
+        return of_control<remove_group>(from, what);
+      case kind::ask_group:
+        return of_control<ask_group>(from, what);
+      case kind::bundles_prepared:
+        return of_control<bundles_prepared>(from, what);
+      case kind::bundles_dropped:
+        return of_control<bundles_dropped>(from, what);
+      case kind::prepare_bundles:
+        return from_head<prepare_bundles>(from, what);
+      case kind::commit_bundles:
+        return from_head<commit_bundles>(from, what);
+      case kind::drop_bundles:
+        return from_head<drop_bundles>(from, what);
       case kind::stop_node:
         log::info("told to stop");
         return begin_stop();
@@ -324,6 +351,12 @@ class node::implementation final : public endpoint_handler, public worker_watche
     }
     if (from != node_->settings().head.id) return;
     to_node(from, unpack<T>(what));
+  }
+
+  /// What the control sends to nodes alone.
+  template <class T>
+  void from_head(process_id from, const message& what) {
+    if (from == node_->settings().head.id) to_node(from, unpack<T>(what));
   }
 
   template <class T>
@@ -389,7 +422,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
           if (e.to == self_.id) {
             if constexpr (std::is_same_v<T, joined>) {
               return join_answered(what);
-            } else if constexpr (!std::is_same_v<T, name_reply> && !std::is_same_v<T, status>) {
+            } else if constexpr (for_a_node<T>) {
               return to_node(self_.id, std::move(what));
             }
           }

@@ -15,6 +15,13 @@ constexpr std::size_t most_requests = 1'000'000;
 constexpr std::uint32_t most_redirections_ever = 16;
 constexpr std::size_t most_spilled_at_once = 1'000;
 
+/// Also those of one bundle, see `reservation`.
+bool is_cpu(const std::string& name) {
+  return name == core::cpu_name ||
+         (name.size() > core::cpu_name.size() && name.starts_with(core::cpu_name) &&
+          name[core::cpu_name.size()] == bundle_mark);
+}
+
 }  // namespace
 
 std::string describe_demand(const core::resource_set& wanted) {
@@ -38,6 +45,7 @@ void node_state::received(time now, process_id from, request_lease what) {
   const ticket id = next_ticket_++;
   request& added = requests_[id];
   added.id = id;
+  added.in = &own_;
   added.owner = from;
   added.asked = std::move(what);
   by_owner_.emplace(key, id);
@@ -66,10 +74,11 @@ void node_state::received(time now, process_id from, request_lease what) {
 }
 
 void node_state::decide(time, request& which) {
+  if (which.asked.group) return decide_in_group(which);
   const placement_decision decision = place(nodes(), settings_.self.id, to_placement(which), turn_);
   switch (decision.what) {
     case where::here:
-      if (!ledger_.never_fits(which.wanted)) return queue(which);
+      if (!own_.ledger.never_fits(which.wanted)) return queue(which);
       break;
     case where::there:
       if (which.asked.redirections < most_redirections_ever) return redirect(which, decision.node);
@@ -90,9 +99,9 @@ void node_state::decide(time, request& which) {
 }
 
 void node_state::queue(request& which) {
-  which.shape = ledger_.intern(which.wanted);
+  which.shape = which.in->ledger.intern(which.wanted);
   which.phase = request_phase::queued;
-  ledger_.request(which.id, which.shape, core::grant_order::normal, granted_);
+  which.in->ledger.request(which.id, which.shape, core::grant_order::normal, granted_);
   changed();
 }
 
@@ -119,21 +128,21 @@ void node_state::drop(request& which) {
     case request_phase::infeasible:
       break;
     case request_phase::queued:
-      if (!ledger_.withdraw(which.id, granted_)) {
+      if (!which.in->ledger.withdraw(which.id, granted_)) {
         // The ledger has granted it, and it was not served yet.
         const auto granted = std::find(granted_.begin(), granted_.end(), which.id);
         if (granted == granted_.end()) break;
         granted_.erase(granted);
-        ledger_.release(which.shape, granted_);
+        which.in->ledger.release(which.shape, granted_);
       }
       break;
     case request_phase::lacks_gpu_ids:
-      std::erase(lacking_gpu_ids_, which.id);
+      std::erase(which.in->lacking_gpu_ids, which.id);
       break;
     case request_phase::lacks_worker:
-      gpus_.give_back(which.gpus);
-      gpu_ids_freed_ = true;
-      ledger_.release(which.shape, granted_);
+      which.in->gpus.give_back(which.gpus);
+      if (!which.gpus.ids.empty()) gpu_ids_freed_.insert(which.in);
+      which.in->ledger.release(which.shape, granted_);
       if (worker* w = find_worker(which.worker)) {
         std::erase(w->waiting, which.id);
         if (w->isolated && w->state == worker::phase::starting) {
@@ -201,7 +210,7 @@ placement_node& node_state::self_in_view() {
 }
 
 const std::vector<placement_node>& node_state::nodes() {
-  self_in_view().available = ledger_.available();
+  self_in_view().available = own_.ledger.available();
   return view_;
 }
 
@@ -220,12 +229,12 @@ void node_state::retry_placements(time now) {
 
 void node_state::spill_back() {
   const bool anyone_else = view_.size() > 1;
-  if (!anyone_else || !ledger_.contended()) return;
+  if (!anyone_else || !own_.ledger.contended()) return;
   std::set<core::shape_id> hopeless;
   std::vector<std::pair<ticket, process_id>> moved;
   const std::vector<placement_node>& all = nodes();
   for (auto& [id, r] : requests_) {
-    if (r.phase != request_phase::queued || hopeless.count(r.shape) != 0) continue;
+    if (r.phase != request_phase::queued || r.asked.group || hopeless.count(r.shape) != 0) continue;
     if (std::find(granted_.begin(), granted_.end(), id) != granted_.end()) continue;
     const bool anywhere =
         r.asked.placement == placement_kind::hybrid || r.asked.placement == placement_kind::spread;
@@ -256,9 +265,9 @@ void node_state::spill_back() {
 // -- from the ledger to a lease -------------------------------------------------------------------
 
 void node_state::serve(time now) {
-  while (!granted_.empty() || gpu_ids_freed_) {
-    if (std::exchange(gpu_ids_freed_, false)) {
-      for (const ticket id : std::exchange(lacking_gpu_ids_, {})) queue(requests_.at(id));
+  while (!granted_.empty() || !gpu_ids_freed_.empty()) {
+    for (pool* const of : std::exchange(gpu_ids_freed_, {})) {
+      for (const ticket id : std::exchange(of->lacking_gpu_ids, {})) queue(requests_.at(id));
     }
     if (granted_.empty()) continue;
     const ticket id = granted_.front();
@@ -277,12 +286,12 @@ void node_state::serve(time now) {
 }
 
 void node_state::begin(time now, request& which) {
-  auto ids = gpus_.take(which.wanted.get(core::gpu_name));
+  auto ids = which.in->gpus.take(which.wanted.get(core::gpu_name));
   if (!ids) {
     // It keeps nothing meanwhile: those who have the GPUs may need its CPUs to go on.
     which.phase = request_phase::lacks_gpu_ids;
-    lacking_gpu_ids_.push_back(which.id);
-    ledger_.release(which.shape, granted_);
+    which.in->lacking_gpu_ids.push_back(which.id);
+    which.in->ledger.release(which.shape, granted_);
     return;
   }
   which.gpus = std::move(*ids);
@@ -310,6 +319,7 @@ void node_state::grant(time, request& which, worker& on) {
   given.id = id;
   given.owner = which.owner;
   given.worker = on.token;
+  given.in = which.in;
   given.shape = which.shape;
   given.wanted = which.wanted;
   given.gpus = which.gpus;
@@ -336,14 +346,18 @@ void node_state::received(time now, process_id from, return_lease what) {
 
 core::shape_id node_state::cpu_part(const lease& of) {
   core::resource_set part;
-  part.set(core::cpu_name, of.wanted.get(core::cpu_name));
-  return ledger_.intern(part);
+  for (const auto& [name, amount] : of.wanted) {
+    if (is_cpu(name)) part.set(name, amount);
+  }
+  return of.in->ledger.intern(part);
 }
 
 core::shape_id node_state::other_part(const lease& of) {
-  core::resource_set part = of.wanted;
-  part.set(core::cpu_name, {});
-  return ledger_.intern(part);
+  core::resource_set part;
+  for (const auto& [name, amount] : of.wanted) {
+    if (!is_cpu(name)) part.set(name, amount);
+  }
+  return of.in->ledger.intern(part);
 }
 
 void node_state::received(time now, process_id from, suspend_lease what) {
@@ -355,13 +369,13 @@ void node_state::received(time now, process_id from, suspend_lease what) {
     // It wanted its CPUs back and blocks again.
     const ticket id = std::exchange(of->resuming, 0);
     resumes_.erase(id);
-    if (!ledger_.withdraw(id, granted_)) {
+    if (!of->in->ledger.withdraw(id, granted_)) {
       std::erase(granted_, id);
-      ledger_.release(cpu_part(*of), granted_);
+      of->in->ledger.release(cpu_part(*of), granted_);
     }
   } else if (!of->suspended) {
     of->suspended = true;
-    ledger_.release(cpu_part(*of), granted_);
+    of->in->ledger.release(cpu_part(*of), granted_);
   }
   changed();
   serve(now);
@@ -375,7 +389,7 @@ void node_state::received(time now, process_id from, resume_lease what) {
   if (!of->suspended) return send(from, lease_resumed{of->id});
   of->resuming = next_ticket_++;
   resumes_.emplace(of->resuming, of->id);
-  ledger_.request(of->resuming, cpu_part(*of), core::grant_order::resume, granted_);
+  of->in->ledger.request(of->resuming, cpu_part(*of), core::grant_order::resume, granted_);
   changed();
   serve(now);
 }
@@ -389,7 +403,7 @@ void node_state::end_lease(time now, lease_id id, bool tell_worker) {
 
   if (of.resuming != 0) {
     resumes_.erase(of.resuming);
-    if (!ledger_.withdraw(of.resuming, granted_)) {
+    if (!of.in->ledger.withdraw(of.resuming, granted_)) {
       std::erase(granted_, of.resuming);
       of.suspended = false;
     }
@@ -397,9 +411,9 @@ void node_state::end_lease(time now, lease_id id, bool tell_worker) {
 #ifdef TROUPE_PLANTED_RESOURCE_KEPT  // for the simulator to find
   if (tell_worker || of.suspended)
 #endif
-    ledger_.release(of.suspended ? other_part(of) : of.shape, granted_);
-  gpus_.give_back(of.gpus);
-  if (!of.gpus.ids.empty()) gpu_ids_freed_ = true;
+    of.in->ledger.release(of.suspended ? other_part(of) : of.shape, granted_);
+  of.in->gpus.give_back(of.gpus);
+  if (!of.gpus.ids.empty()) gpu_ids_freed_.insert(of.in);
 
   worker* on = find_worker(of.worker);
   if (on == nullptr) return;

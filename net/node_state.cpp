@@ -13,8 +13,7 @@ constexpr std::size_t most_ended_jobs = 64;
 
 node_state::node_state(node_settings settings)
     : settings_(std::move(settings)),
-      ledger_(settings_.total),
-      gpus_(settings_.total.get(core::gpu_name)),
+      own_(settings_.total, core::gpu_ids(settings_.total.get(core::gpu_name))),
       next_token_(settings_.self.id * 0x9e3779b97f4a7c15U) {
   self_in_view();
 }
@@ -380,6 +379,7 @@ void node_state::tick(time now) {
                  ": has it ended, or is the head not reachable?");
     }
   }
+  bounce_group_requests();
   serve(now);
 }
 
@@ -418,9 +418,9 @@ std::string node_state::program_of(std::uint64_t token) const {
 
 node_report node_state::report() const {
   node_report result;
-  result.available = to_demand(ledger_.available());
+  result.available = to_demand(own_.ledger.available());
   std::map<demand, std::uint32_t> waiting;
-  for (const auto& [wanted, count] : ledger_.pending()) {
+  for (const auto& [wanted, count] : own_.ledger.pending()) {
     waiting[to_demand(wanted)] += static_cast<std::uint32_t>(count);
   }
   for (const auto& [id, r] : requests_) {

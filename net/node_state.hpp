@@ -44,10 +44,10 @@ struct node_settings {
 };
 
 // What the shell shall do, in order.
-using node_message =
-    std::variant<registered, process_died, end_process, lease_granted, lease_refused,
-                 lease_redirected, open_lease, close_lease, lease_resumed, job_started, job_ended,
-                 process_joined, node_report>;
+using node_message = std::variant<registered, process_died, end_process, lease_granted,
+                                  lease_refused, lease_redirected, open_lease, close_lease,
+                                  lease_resumed, lease_revoked, job_started, job_ended,
+                                  process_joined, node_report, bundles_prepared, bundles_dropped>;
 struct send_from_node {
   process_id to = 0;
   node_message what;
@@ -106,6 +106,9 @@ class node_state {
   void received(time now, process_id from, job_ended what);
   void received(time now, process_id from, process_died what);
   void received(time now, process_id from, cluster_view what);
+  void received(time now, process_id from, prepare_bundles what);
+  void received(time now, process_id from, commit_bundles what);
+  void received(time now, process_id from, drop_bundles what);
 
   // -- what the shell sees ------------------------------------------------------------------------
   /// A worker's process has ended, or could not be started. `cause`: "signal 9 (Killed)";
@@ -128,6 +131,8 @@ class node_state {
   /// Of worker processes that have not ended.
   std::size_t workers() const { return workers_.size(); }
   std::size_t leases() const { return leases_.size(); }
+  /// Of bundles of placement groups, prepared or committed.
+  std::size_t reservations() const { return reservations_.size(); }
   const node_settings& settings() const { return settings_; }
   /// The driver that a worker's lines go to, if it is there.
   process_id driver_of(std::uint64_t token) const;
@@ -142,7 +147,7 @@ class node_state {
     core::gpu_share gpus;
   };
   std::vector<holding> holdings() const;
-  core::resource_set available() const { return ledger_.available(); }
+  core::resource_set available() const { return own_.ledger.available(); }
   std::size_t requests() const { return requests_.size(); }
 
  private:
@@ -173,6 +178,26 @@ class node_state {
     std::optional<time> kill_at;
   };
 
+  /// Resources that leases come out of: the node's own, or those of a placement group's bundles.
+  struct pool {
+    pool(const core::resource_set& total, core::gpu_ids ids) : ledger(total), gpus(std::move(ids)) {}
+    core::ledger_state ledger;
+    core::gpu_ids gpus;
+    std::deque<ticket> lacking_gpu_ids;  ///< oldest first
+  };
+  /// Bundles of one group that were prepared together. Beside the amount of each resource its pool
+  /// has that of each bundle: a demand of {CPU: 1} for bundle 2 is one for CPU and for CPU of
+  /// bundle 2 there.
+  struct reservation {
+    reservation(const core::resource_set& total, core::gpu_ids ids) : resources(total, std::move(ids)) {}
+    pool resources;
+    core::shape_id shape = 0;     ///< of all of it in the node's ledger
+    std::vector<core::gpu_share> gpus;  ///< of the node
+    std::vector<std::uint32_t> bundles;
+    bool committed = false;
+    bool alone = false;  ///< the group has bundles on this node only
+  };
+
   enum class request_phase : std::uint8_t {
     unknown_job,    ///< waits for news of its job
     infeasible,     ///< waits for a node that can give it
@@ -184,7 +209,8 @@ class node_state {
     ticket id = 0;
     process_id owner = 0;
     request_lease asked;
-    core::resource_set wanted;
+    core::resource_set wanted;  ///< as `in` counts it
+    pool* in = nullptr;
     core::shape_id shape = 0;
     request_phase phase = request_phase::unknown_job;
     core::gpu_share gpus;
@@ -197,6 +223,7 @@ class node_state {
     lease_id id = 0;
     process_id owner = 0;
     std::uint64_t worker = 0;
+    pool* in = nullptr;
     core::shape_id shape = 0;
     core::resource_set wanted;
     core::gpu_share gpus;
@@ -250,6 +277,13 @@ class node_state {
   core::shape_id other_part(const lease& of);
   void end_all_of(time now, process_id owner);
 
+  // -- node_groups.cpp: bundles of placement groups
+  bool reserve(const prepare_bundles& what);
+  void free_reservation(time now, reservation& gone, const std::string& why);
+  void decide_in_group(request& which);
+  void back_to_control(request& which);
+  void bounce_group_requests();
+
   worker* find_worker(std::uint64_t token);
   job* find_job(job_id id);
   lease* find_lease(lease_id id);
@@ -263,8 +297,8 @@ class node_state {
   void changed() { ++report_version_; }
 
   node_settings settings_;
-  core::ledger_state ledger_;
-  core::gpu_ids gpus_;
+  pool own_;
+  std::map<std::pair<global_id, std::uint64_t>, reservation> reservations_;  ///< and the attempt
   std::vector<node_effect> effects_;
   std::uint64_t report_version_ = 1;
   bool ending_ = false;
@@ -284,14 +318,16 @@ class node_state {
   ticket next_ticket_ = 1;
   std::unordered_map<lease_id, lease> leases_;
   lease_id next_lease_ = 1;
-  std::vector<ticket> granted_;         ///< by the ledger, to be served
-  std::deque<ticket> lacking_gpu_ids_;  ///< oldest first
-  bool gpu_ids_freed_ = false;
+  std::vector<ticket> granted_;  ///< by the ledgers, to be served
+  std::set<pool*> gpu_ids_freed_;
   bounded_set<std::string> warned_;
 
   std::vector<placement_node> view_;  ///< of all nodes; less what was sent on since it came
   std::uint64_t turn_ = 0;
 };
+
+/// Between a resource's name and a bundle's number.
+inline constexpr char bundle_mark = '\n';
 
 /// "2 CPU, 1 GPU" for messages.
 std::string describe_demand(const core::resource_set& wanted);

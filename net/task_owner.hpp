@@ -44,6 +44,8 @@ class lease_desk {
 
  private:
   void refuse(std::uint64_t request, const std::string& why);
+  /// Whom to ask first: this process's node, or of a placement group the head.
+  process_id first_of(const request_lease& what) const;
 
   process& here_;
   std::mutex mutex_;
