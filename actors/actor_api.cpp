@@ -9,6 +9,7 @@
 #include "actors/actor_engine.hpp"
 #include "actors/group_runner.hpp"
 #include "core/execution.hpp"
+#include "core/placement_groups.hpp"
 #include "core/stage/stage.hpp"
 
 namespace troupe {
@@ -161,6 +162,7 @@ actor_core_ptr create_actor(const class_info& info, actor_call* creation, option
   bool taken = false;
   try {
     core::runtime& runtime = core::require_runtime("remote");
+    options = core::captured(std::move(options));
     // One whose arguments cannot leave the process lives in it.
     if (runtime.cluster != nullptr && creation->remote_key() != 0) {
       return runtime.cluster->create_actor(info, creation, std::move(options), taken);

@@ -7,6 +7,7 @@
 
 #include "core/node_name.hpp"
 #include "core/placement.hpp"
+#include "core/placement_groups.hpp"
 
 namespace troupe::actors {
 
@@ -36,7 +37,12 @@ actor_core_ptr actor_engine::create(const detail::class_info& info, detail::acto
   const core::resource_set demand = core::make_demand(o.num_cpus, 0.0, o.num_gpus, o.memory,
                                                       {o.resources.begin(), o.resources.size()});
   core::check_placement(o, info.name, core::node_name(), runtime_.settings.labels);
-  if (const auto missing = ledger().never_fits(demand)) {
+  // In a cluster the lease that it runs under is of the group.
+  const bool grouped = o.placement_group && runtime_.cluster == nullptr;
+  core::capacity& from =
+      grouped ? runtime_.groups->bundle(o.placement_group, o.bundle_index, demand, info.name)
+              : static_cast<core::capacity&>(ledger());
+  if (const auto missing = grouped ? std::nullopt : ledger().never_fits(demand)) {
     throw placement_error("actor " + std::string(info.name) + " can never start: it " + *missing);
   }
   if (!o.name.empty() && o.get_if_exists) {
@@ -58,9 +64,10 @@ actor_core_ptr actor_engine::create(const detail::class_info& info, detail::acto
   actor->restarts_ = placed.restarts;
   if (!placed.gpus.empty()) actor->extras().gpus = std::move(placed.gpus);
   actor_core_ptr handle = actor_core_ptr::adopt(actor);
-  if (!demand.empty()) {
+  if (!demand.empty() || grouped) {
     actor->gate_.store(2);
-    actor->extras().resources = std::make_unique<resource_gate>(*actor, ledger().intern(demand));
+    actor->extras().resources =
+        std::make_unique<resource_gate>(*actor, from, ledger().intern(demand));
   }
   actor->prepare_creation();
   actor_core_ptr found;
@@ -187,17 +194,28 @@ bool actor_engine::idle() {
 }
 
 void actor_engine::abort() noexcept {
+  end_those([](const local_actor&) { return true; }, exit_reason::shutdown,
+            "the runtime was shut down");
+}
+
+void actor_engine::end_group(placement_group_id group, const std::string& text) {
+  end_those([&](const local_actor& actor) { return actor.given().placement_group == group; },
+            exit_reason::killed, text);
+}
+
+template <class Predicate>
+void actor_engine::end_those(Predicate&& chosen, exit_reason reason, const std::string& text) {
   std::vector<local_actor*> all;
   {
     const std::lock_guard guard(mutex_);
-    all.reserve(live());
     for (local_actor* actor = first_; actor != nullptr; actor = actor->next_) {
+      if (!chosen(*actor)) continue;
       actor->add_reference();
       all.push_back(actor);
     }
   }
   for (local_actor* actor : all) {
-    actor->order_end(exit_reason::shutdown, "the runtime was shut down", false);
+    actor->order_end(reason, text, false);
     actor->release_reference();
   }
 }

@@ -57,11 +57,15 @@ class actor_engine final : public core::component {
   }
   /// Ends all actors.
   void abort() noexcept;
+  /// Ends the actors in a placement group.
+  void end_group(placement_group_id group, const std::string& text);
   /// Names of actors that live, at most `most`.
   std::vector<std::string> names(std::size_t most);
 
  private:
   void enlist(detail::local_actor& actor);
+  template <class Predicate>
+  void end_those(Predicate&& chosen, exit_reason reason, const std::string& text);
   detail::actor_core_ptr existing(std::string_view in_namespace, std::string_view name,
                                   const detail::class_info& info);
 

@@ -15,9 +15,7 @@ namespace troupe::actors {
 
 // -- resource_gate --------------------------------------------------------------------------------
 
-void resource_gate::ask() {
-  actor_.engine().ledger().request(*this, shape_, core::grant_order::normal);
-}
+void resource_gate::ask() { from_.request(*this, shape_, core::grant_order::normal); }
 
 void resource_gate::granted() noexcept {
   has_.store(true);
@@ -25,13 +23,12 @@ void resource_gate::granted() noexcept {
 }
 
 void resource_gate::give_back() noexcept {
-  core::ledger& ledger = actor_.engine().ledger();
-  if (ledger.withdraw(*this)) {
+  if (from_.withdraw(*this)) {
     actor_.open_gate();  // the condition can never be met any more
     return;
   }
   while (!has_.load()) std::this_thread::yield();  // the grant is on its way
-  ledger.release(shape_, gpus());
+  from_.release(shape_, gpus());
 }
 
 }  // namespace troupe::actors
@@ -166,7 +163,7 @@ void local_actor::carry_out() noexcept {
 
 /// The orders that are left.
 std::uint32_t local_actor::create() noexcept {
-  core::execution inner{.call = creation_, .actor = this};
+  core::execution inner{.call = creation_, .actor = this, .given = &given()};
   failure_ptr thrown;
   auto outcome = invocation::outcome::finished;
   if (!creation_->claimed() || restarts_ > 0) {
@@ -217,7 +214,7 @@ void local_actor::fail_now() noexcept {
   ++restarts_;
   end_suspended(message, true);
   if (constructed_.exchange(false)) {
-    core::execution inner{.actor = this};
+    core::execution inner{.actor = this, .given = &given()};
     const core::execution_scope scope(inner);
     info_->destroy(instance());
   }
@@ -305,7 +302,7 @@ void local_actor::end_now() noexcept {
   const failure_ptr why = death_failure();
   end_suspended(end.message, false);
   if (constructed_.exchange(false)) {
-    core::execution inner{.actor = this};
+    core::execution inner{.actor = this, .given = &given()};
     const core::execution_scope scope(inner);
     info_->destroy(instance());
   }

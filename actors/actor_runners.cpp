@@ -145,7 +145,7 @@ void local_actor::run_call(actor_call& call, running_call& running) noexcept {
     return;
   }
   call.life_ = restarts_;
-  core::execution inner{.call = &call, .actor = this};
+  core::execution inner{.call = &call, .actor = this, .given = &given()};
   invocation::outcome outcome;
   {
     const core::execution_scope scope(inner);

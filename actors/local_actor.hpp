@@ -206,13 +206,15 @@ namespace troupe::actors {
 /// The resources that an actor holds for life: asked for before its instance is made.
 class resource_gate final : public core::claimant {
  public:
-  resource_gate(detail::local_actor& actor, core::shape_id shape) : actor_(actor), shape_(shape) {}
+  resource_gate(detail::local_actor& actor, core::capacity& from, core::shape_id shape)
+      : actor_(actor), from_(from), shape_(shape) {}
   void ask();
   void give_back() noexcept;
   void granted() noexcept override;
 
  private:
   detail::local_actor& actor_;
+  core::capacity& from_;
   core::shape_id shape_;
   std::atomic<bool> has_{false};
 };

@@ -28,6 +28,7 @@ struct execution {
   detail::invocation* call = nullptr;
   detail::local_actor* actor = nullptr;
   resource_holder* resources = nullptr;
+  const options* given = nullptr;  ///< of the task, or of the actor; null: the defaults
   execution* outer = nullptr;
 };
 

@@ -264,27 +264,29 @@ void invocation::request_stop(bool recursive) noexcept {
 }
 
 bool invocation::cancel(bool force, bool recursive) {
+  if (claimed()) return false;
+  return end_with(make_failure(std::make_exception_ptr(
+                      task_cancelled_error("'" + std::string(name()) + "' was cancelled"))),
+                  force, recursive);
+}
+
+void invocation::expire() noexcept {
+  if (claimed()) return;
+  end_with(make_failure(std::make_exception_ptr(task_timeout_error(
+               "'" + std::string(name()) + "' did not end within its timeout of " +
+               std::to_string(options_->get().timeout.count()) + " ms"))),
+           false, true);
+}
+
+bool invocation::end_with(failure_ptr why, bool force, bool recursive) {
   if (!claim()) return false;
   pin();
-  fail(make_failure(std::make_exception_ptr(
-      task_cancelled_error("'" + std::string(name()) + "' was cancelled"))));
+  fail(std::move(why));
   request_stop(recursive);
   stopped(force);
   disconnect();
   unpin();
   return true;
-}
-
-void invocation::expire() noexcept {
-  if (!claim()) return;
-  pin();
-  fail(make_failure(std::make_exception_ptr(
-      task_timeout_error("'" + std::string(name()) + "' did not end within its timeout of " +
-                         std::to_string(options_->get().timeout.count()) + " ms"))));
-  request_stop(true);
-  stopped(false);
-  disconnect();
-  unpin();
 }
 
 // -- coroutines -----------------------------------------------------------------------------------

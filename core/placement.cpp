@@ -15,10 +15,6 @@ std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"
 void check_placement(const options& wanted, std::string_view who, std::string_view node_name,
                      const std::vector<std::pair<std::string, std::string>>& labels) {
   const scheduling& where = wanted.scheduling;
-  if (!wanted.placement_group.empty()) {
-    throw placement_error(quoted(who) + " asks for placement group " +
-                          quoted(wanted.placement_group) + ", which does not exist");
-  }
   if (where.what() == scheduling::kind::node_affinity && !where.soft() &&
       where.key() != node_name) {
     throw placement_error(quoted(who) + " must run on node " + quoted(where.key()) +

@@ -6,6 +6,8 @@
 
 #include <troupe/error.hpp>
 
+#include "core/placement_groups.hpp"
+
 namespace troupe::core {
 
 namespace {
@@ -32,6 +34,8 @@ runtime::runtime(config from, resource_set total)
       the_stage(std::make_unique<stage>(options_for(settings, total))),
       the_timers(std::make_unique<timers>()),
       the_ledger(std::make_unique<ledger>(std::move(total))) {}
+
+runtime::~runtime() = default;
 
 runtime* find_runtime() noexcept { return the_runtime.load(std::memory_order_acquire); }
 

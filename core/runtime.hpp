@@ -47,9 +47,12 @@ class cluster_link : public component {
   virtual detail::actor_core_ptr public_handle(detail::local_actor& actor) = 0;
 };
 
+class placement_groups;
+
 /// One embedded node: created by `init`, ended by `shutdown`. Its parts are thread-safe.
 struct runtime {
   runtime(config from, resource_set total);
+  ~runtime();
 
   const config settings;
   const std::uint64_t epoch;         ///< 1 for the first runtime of the process, 2, ...
@@ -60,6 +63,7 @@ struct runtime {
   std::unique_ptr<component> tasks;       ///< tasks/task_engine.hpp
   std::unique_ptr<component> actors;      ///< actors/actor_engine.hpp
   std::unique_ptr<cluster_link> cluster;  ///< net/; null when embedded
+  std::unique_ptr<placement_groups> groups;
 };
 
 /// The running runtime, or null.

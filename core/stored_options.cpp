@@ -45,8 +45,11 @@ void check_values(const options& o) {
   check_text("name", o.name);
   check_text("in_namespace", o.in_namespace);
   if (o.bundle_index < -1) refuse("bundle_index", "it is below -1 (any bundle)");
-  if (o.bundle_index != -1 && o.placement_group.empty()) {
+  if (o.bundle_index != -1 && !o.placement_group) {
     refuse("bundle_index", "it needs a placement_group");
+  }
+  if (o.capture_children && !o.placement_group) {
+    refuse("capture_children", "it needs a placement_group");
   }
 }
 
@@ -66,7 +69,6 @@ stored_options::stored_options(const options& from) : value_(from) {
   value_.name = keep(from.name);
   value_.in_namespace = keep(from.in_namespace);
   value_.concurrency_group = keep(from.concurrency_group);
-  value_.placement_group = keep(from.placement_group);
   std::vector<resource> resources;
   for (const resource& r : from.resources) resources.push_back({keep(r.name), r.amount});
   value_.resources = resource_list(resources.data(), resources.size());
@@ -140,7 +142,9 @@ void check_options_of_call(const options& o) {
     misplaced("scheduling", "a call", "an actor");
   if (o.isolation != isolation::shared) misplaced("isolation", "a call", "an actor");
   if (o.infeasible != infeasible::wait) misplaced("infeasible", "a call", "an actor");
-  if (!o.placement_group.empty()) misplaced("placement_group", "a call", "an actor");
+  if (o.placement_group != placement_group_id{}) {
+    misplaced("placement_group", "a call", "an actor");
+  }
 }
 
 }  // namespace troupe::detail

@@ -8,6 +8,7 @@
 
 #include "actors/local_actor.hpp"
 #include "core/remote_registry.hpp"
+#include "net/cluster_groups.hpp"
 #include "net/failures.hpp"
 #include "net/remote_actor.hpp"
 #include "net/transfer.hpp"
@@ -55,7 +56,9 @@ detail::options_ptr local_options(const create_actor& what) {
        .in_namespace = what.options.name.empty() ? std::string_view() : own_namespace,
        .max_concurrency = what.options.max_concurrency,
        .groups = concurrency_groups(groups.data(), groups.size()),
-       .max_pending_calls = what.options.max_pending_calls});
+       .max_pending_calls = what.options.max_pending_calls,
+       .placement_group = to_public(what.options.placement_group),
+       .capture_children = what.options.captures});
 }
 
 }  // namespace

@@ -227,6 +227,19 @@ void actor_manager::on(process_id, const kill_actor& what) {
          [&](owned& self) { return self.life.kill(what.reason, what.text, !what.no_restart); });
 }
 
+void actor_manager::on(process_id from, const lease_revoked& what) {
+  std::uint64_t actor = 0;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [local, one] : actors_) {
+      if (one->lease != what.lease || one->lease_node != from) continue;
+      one->lease = 0;  // there is nothing to give back
+      actor = local;
+    }
+  }
+  if (actor != 0) kill(actor, exit_reason::killed, what.why, false);
+}
+
 void actor_manager::process_gone(process_id gone, const std::string& cause) {
   std::vector<std::uint64_t> all;
   {

@@ -44,6 +44,7 @@ class actor_manager {
   void on(process_id from, const actor_created& what);
   void on(process_id from, const actor_ended& what);
   void on(process_id from, const kill_actor& what);
+  void on(process_id from, const lease_revoked& what);
   void process_gone(process_id gone, const std::string& cause);
   /// Ends all: this process leaves the cluster.
   void end_all();

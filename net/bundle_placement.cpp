@@ -237,6 +237,20 @@ const char* to_text(group_strategy strategy) {
   return "?";
 }
 
+const char* to_text(group_phase phase) {
+  switch (phase) {
+    case group_phase::pending:
+      return "pending";
+    case group_phase::created:
+      return "created";
+    case group_phase::rescheduling:
+      return "rescheduling";
+    case group_phase::removed:
+      return "removed";
+  }
+  return "?";
+}
+
 bundle_placement place_bundles(const std::vector<placement_node>& nodes,
                                const std::vector<core::resource_set>& bundles,
                                group_strategy strategy, const std::vector<process_id>& placed) {

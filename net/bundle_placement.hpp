@@ -28,5 +28,7 @@ bundle_placement place_bundles(const std::vector<placement_node>& nodes,
 
 /// "STRICT_PACK"
 const char* to_text(group_strategy strategy);
+/// "created"
+const char* to_text(group_phase phase);
 
 }  // namespace troupe::net

@@ -46,6 +46,9 @@ cluster::cluster(core::runtime& runtime, const cluster_address& at, register_pro
   manager_ = std::make_unique<actor_manager>(here_, *desk_, *objects_);
   directory_ = std::make_unique<actor_directory>(here_, *objects_);
   host_ = std::make_unique<actor_host>(here_, *executor_);
+  auto groups = std::make_unique<cluster_groups>(here_);
+  groups_ = groups.get();
+  runtime.groups = std::move(groups);
   directory_->kill_owned = [this](std::uint64_t actor, exit_reason reason, const std::string& text,
                                   bool may_restart) {
     manager_->kill(actor, reason, text, may_restart);
@@ -108,6 +111,7 @@ void cluster::leave(std::chrono::milliseconds patience) noexcept {
     manager_->end_all();
     owner_->abandon_all();
     directory_->abandon_all("this process has left the cluster");
+    groups_->abandon_all();
     bool lost = false;
     {
       const std::lock_guard guard(mutex_);
@@ -193,6 +197,15 @@ void cluster::handle(process_id from, message&& what) {
       break;
     case kind::lease_redirected:
       desk_->on(from, unpack<lease_redirected>(what));
+      break;
+    case kind::lease_revoked: {
+      const auto news = unpack<lease_revoked>(what);
+      owner_->on(from, news);
+      manager_->on(from, news);
+      break;
+    }
+    case kind::group_reply:
+      groups_->on(from, unpack<group_reply>(what));
       break;
     case kind::open_lease:
       executor_->on(from, unpack<open_lease>(what));
@@ -445,6 +458,10 @@ actor_plan cluster::plan_of(const detail::class_info& info, detail::actor_call& 
   plan.lease.isolated = given.isolation == isolation::process;
   plan.lease.for_actor = true;
   plan.lease.infeasible_fails = given.infeasible == infeasible::fail;
+  plan.lease.group = to_global(given.placement_group);
+  plan.lease.bundle = given.bundle_index;
+  plan.options.placement_group = plan.lease.group;
+  plan.options.captures = given.capture_children;
   return plan;
 }
 

@@ -17,6 +17,7 @@
 #include "net/actor_host.hpp"
 #include "net/actor_manager.hpp"
 #include "net/cluster_address.hpp"
+#include "net/cluster_groups.hpp"
 #include "net/endpoint.hpp"
 #include "net/object_sharing.hpp"
 #include "net/output_printer.hpp"
@@ -108,6 +109,7 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   std::unique_ptr<actor_manager> manager_;
   std::unique_ptr<actor_directory> directory_;
   std::unique_ptr<actor_host> host_;
+  cluster_groups* groups_ = nullptr;  ///< of the runtime, which outlives this
 
   std::mutex mutex_;
   std::condition_variable changed_;

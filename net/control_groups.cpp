@@ -66,6 +66,7 @@ void control_groups::process_gone(time now, process_id who) {
     std::erase_if(of.curious, [who](const auto& w) { return w.first == who; });
   }
   std::erase_if(early_, [who](const early& e) { return e.from == who; });
+  refused_.erase(refused_.lower_bound({who, 0}), refused_.upper_bound({who, ~std::uint64_t{0}}));
   std::vector<global_id> owned;
   for (auto at = groups_.lower_bound({who, 0}); at != groups_.end() && at->first.owner == who;
        ++at) {
@@ -213,6 +214,7 @@ void control_groups::received(time now, process_id from, create_group what) {
   const auto refuse_group = [&](const std::string& why) {
     // Whoever asks for it by its id is told so.
     removed_.insert(what.group);
+    refused_[what.group] = why;
     send(from, group_reply{0, what.group, group_phase::removed, why, {}});
   };
   const auto key = std::pair(what.in_namespace, what.name);
@@ -287,7 +289,10 @@ void control_groups::received(time now, process_id from, ask_group what) {
     return;
   }
   if (of == nullptr) {
-    const std::string why = id ? "it was removed" : "there is none of that name";
+    const auto refused = refused_.find(id);
+    const std::string why = refused != refused_.end() ? refused->second
+                            : id                      ? "it was removed"
+                                                      : "there is none of that name";
     return send(from, group_reply{what.request, {}, group_phase::removed, why, {}});
   }
   if (what.when_created && !of->was_created) {

@@ -120,6 +120,7 @@ class control_groups {
   std::set<global_id> unplaced_;  ///< those with bundles that lie nowhere
   std::deque<early> early_;
   bounded_set<global_id> removed_;
+  std::map<global_id, std::string> refused_;  ///< why; as long as its creator lives
   std::uint64_t last_attempt_ = 0;
   std::uint64_t last_order_ = 0;
   std::size_t waiting_ = 0;

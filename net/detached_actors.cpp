@@ -71,6 +71,9 @@ void detached_actors::received(process_id from, message&& what) {
     case kind::lease_redirected:
       desk_.on(from, unpack<lease_redirected>(what));
       break;
+    case kind::lease_revoked:
+      manager_.on(from, unpack<lease_revoked>(what));
+      break;
     case kind::refs_changed:
       objects_.on(from, unpack<refs_changed>(what));
       break;

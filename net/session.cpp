@@ -18,6 +18,7 @@
 #include "core/cpu_limits.hpp"
 #include "core/execution.hpp"
 #include "core/fault.hpp"
+#include "core/local_groups.hpp"
 #include "core/logging.hpp"
 #include "core/node_name.hpp"
 #include "core/options.hpp"
@@ -145,6 +146,15 @@ void end_runtime(const shutdown_options& how) {
   core::logging::reset();
 }
 
+std::unique_ptr<core::placement_groups> embedded_groups(core::runtime& runtime) {
+  return std::make_unique<core::local_groups>(
+      runtime, [&runtime](placement_group_id group, const detail::failure_ptr& why,
+                          const std::string& text) {
+        tasks_of(runtime).end_group(group, why);
+        actors_of(runtime).end_group(group, text);
+      });
+}
+
 using demand_of_node = std::function<net::demand(const net::status::node&)>;
 
 core::runtime& require(const char* what) { return core::require_runtime(what); }
@@ -215,6 +225,7 @@ session init(int argc, const char* const* argv, config base) {
     runtime->cluster = std::make_unique<net::cluster>(
         *runtime, at, net::introduce(argc, argv, is_worker, loaded.value.job_namespace));
   }
+  if (!clustered) runtime->groups = embedded_groups(*runtime);
   current = std::move(runtime);
   core::set_runtime(current.get());
   if (clustered) static_cast<net::cluster&>(*current->cluster).start();
@@ -285,7 +296,11 @@ std::map<std::string, double> cluster_resources() {
 
 std::map<std::string, double> available_resources() {
   if (core::runtime& runtime = require("available_resources"); runtime.cluster != nullptr) {
-    return sum_of(runtime, [](const net::status::node& node) { return node.available; });
+    return sum_of(runtime, [](const net::status::node& node) {
+      net::demand free = node.available;  // with what is used up, too
+      for (const auto& [name, units] : node.total) free.emplace_back(name, 0);
+      return free;
+    });
   }
   const core::ledger& ledger = *require("available_resources").the_ledger;
   const core::resource_set free = ledger.available();

@@ -9,6 +9,7 @@
 
 #include "core/fault.hpp"
 #include "core/remote_registry.hpp"
+#include "net/cluster_groups.hpp"
 #include "net/demand.hpp"
 #include "net/failures.hpp"
 
@@ -246,8 +247,11 @@ void task_executor::begin(lease& under, process_id from, run_task what, const me
   }
   const detail::object_ptr task = detail::object_ptr::adopt(call);
   std::shared_ptr<const detail::stored_options> options;
-  if (!what.name.empty() || what.backpressure != 0) {
-    options = detail::stored_options::make({.name = what.name, .backpressure = what.backpressure});
+  if (!what.name.empty() || what.backpressure != 0 || what.group) {
+    options = detail::stored_options::make({.name = what.name,
+                                            .backpressure = what.backpressure,
+                                            .placement_group = to_public(what.group),
+                                            .capture_children = what.captures});
   }
   track({from, what.task}, task, {}, what.backpressure, what.skip);
   detail::task_access::submit_to(static_cast<detail::task&>(*call), *under.queue,

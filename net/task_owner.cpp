@@ -8,6 +8,7 @@
 #include <troupe/generator.hpp>
 
 #include "core/fault.hpp"
+#include "net/cluster_groups.hpp"
 #include "net/demand.hpp"
 #include "net/failures.hpp"
 
@@ -122,6 +123,8 @@ void task_owner::pump(line& of, std::vector<departure>& leaving) {
     wanted.place_value = where.value();
     wanted.soft = where.soft();
     wanted.infeasible_fails = placed->get().infeasible == infeasible::fail;
+    wanted.group = to_global(placed->get().placement_group);
+    wanted.bundle = placed->get().bundle_index;
   }
   desk_.ask(std::move(wanted), of);
 }
@@ -145,6 +148,8 @@ void task_owner::send(const departure& one) {
   if (task.name() != task.info().name) order.name = task.name();
   order.attempt = static_cast<std::uint32_t>(task.attempt());
   order.backpressure = options_of(task).backpressure;
+  order.group = to_global(options_of(task).placement_group);
+  order.captures = options_of(task).capture_children;
   if (detail::remote_stream* const results = task.results()) {
     order.skip = results->stream()->produced();
     results->stream()->on_consumed([this, id = task.id()](std::size_t read, bool abandoned) {
@@ -248,6 +253,35 @@ void task_owner::on(process_id from, const stream_item& what, const message& car
     }
   }
   task->unpin();
+}
+
+void task_owner::on(process_id from, const lease_revoked& what) {
+  std::vector<std::pair<detail::task*, process_id>> ended;
+  std::vector<departure> leaving;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [queue, of] : lines_) {
+      const auto at = std::find_if(of->leases.begin(), of->leases.end(), [&](const auto& l) {
+        return l->id == what.lease && l->node == from;
+      });
+      if (at == of->leases.end()) continue;
+      for (const std::uint64_t id : (*at)->order) {
+        const auto known = flights_.find(id);
+        if (known == flights_.end() || known->second.by != at->get()) continue;
+        ended.emplace_back(known->second.task, (*at)->worker);
+        flights_.erase(known);
+      }
+      of->leases.erase(at);
+      pump(*of, leaving);  // what waits is refused by the head, with its reason
+      break;
+    }
+  }
+  send(leaving);
+  for (const auto& [task, worker] : ended) {
+    here_.send(worker, cancel_task{task->id(), true});
+    finish(*task, failure_with<placement_error>("task '" + std::string(task->name()) +
+                                                "' was ended: " + what.why));
+  }
 }
 
 void task_owner::consumed(std::uint64_t task, std::size_t read, bool abandoned) {

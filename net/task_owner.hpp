@@ -64,6 +64,7 @@ class task_owner {
   void on(process_id from, const task_done& what, const message& carrier);
   void on(process_id from, const task_returned& what);
   void on(process_id from, const stream_item& what, const message& carrier);
+  void on(process_id from, const lease_revoked& what);
   void process_gone(process_id gone, const std::string& cause);
   /// Cancels all that runs elsewhere and forgets it: this process leaves the cluster.
   void abandon_all() noexcept;

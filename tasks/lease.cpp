@@ -1,5 +1,7 @@
 #include "tasks/lease.hpp"
 
+#include <troupe/detail/stored_options.hpp>
+
 #include <thread>
 #include <utility>
 
@@ -79,7 +81,9 @@ void lease::run(detail::task& task) noexcept {
   detail::task* const outer = shown_;
   if (outer != nullptr) end_running(outer);
   begin_running(&task);
-  core::execution inner{.call = &task, .resources = this};
+  core::execution inner{.call = &task,
+                        .resources = this,
+                        .given = task.stored() != nullptr ? &task.stored()->get() : nullptr};
   const core::execution_scope scope(inner);
   if (task.execute(nullptr) == detail::invocation::outcome::finished) {
     end_running(&task);

@@ -6,6 +6,7 @@
 #include <troupe/task.hpp>
 
 #include "core/pinned.hpp"
+#include "core/placement_groups.hpp"
 #include "core/retry_state.hpp"
 #include "tasks/lease.hpp"
 #include "tasks/task_engine.hpp"
@@ -25,7 +26,7 @@ void task::submit(std::shared_ptr<const stored_options> options) {
   try {
     core::runtime& runtime = core::require_runtime("remote");
     auto& engine = static_cast<tasks::task_engine&>(*runtime.tasks);
-    set_options(std::move(options));
+    set_options(core::captured(std::move(options)));
     tasks::task_queue& queue = engine.queue_for(shared_options(), name(), remote_key() != 0);
     shape_ = &queue;
     if (stored() != nullptr) {

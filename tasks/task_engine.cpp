@@ -1,5 +1,6 @@
 #include "tasks/task_engine.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include <troupe/detail/stored_options.hpp>
@@ -7,6 +8,7 @@
 
 #include "core/node_name.hpp"
 #include "core/placement.hpp"
+#include "core/placement_groups.hpp"
 #include "tasks/lease.hpp"
 
 namespace troupe::tasks {
@@ -63,12 +65,29 @@ bool task_queue::push(task& t, std::size_t bound) noexcept {
 
 task* task_queue::pop() noexcept {
   if (size_.load(std::memory_order_relaxed) == 0) return nullptr;
-  const std::lock_guard guard(lock_);
-  task* const oldest = waiting_.pop_front();
-  if (oldest == nullptr) return nullptr;
-  size_.store(waiting_.size());
-  oldest->begin();
-  return oldest;
+  for (;;) {
+    task* oldest = nullptr;
+    detail::failure_ptr closed;
+    {
+      const std::lock_guard guard(lock_);
+      oldest = waiting_.pop_front();
+      if (oldest == nullptr) return nullptr;
+      size_.store(waiting_.size());
+      oldest->begin();
+      closed = closed_;
+    }
+    if (!closed) return oldest;
+    oldest->abandon(closed);
+    oldest->retire();
+  }
+}
+
+void task_queue::close(const detail::failure_ptr& why) noexcept {
+  {
+    const std::lock_guard guard(lock_);
+    closed_ = why;
+  }
+  pop();
 }
 
 bool task_queue::take(task& t) noexcept {
@@ -128,7 +147,7 @@ task_queue& task_engine::queue_for(const std::shared_ptr<const detail::stored_op
   }
   task_queue& queue = runtime_.cluster != nullptr && remotable ? remote_queue_for(stored, false)
                                                                : local_queue(stored.get(), name);
-  if (stored != nullptr) {
+  if (stored != nullptr && !stored->get().placement_group) {  // a group can go, its queues with it
     stored->resolved_shape.store(&queue, std::memory_order_relaxed);
     stored->resolved_epoch.store(runtime_.epoch, std::memory_order_release);
   } else if (remotable) {
@@ -156,6 +175,7 @@ task_queue& task_engine::local_queue(const detail::stored_options* stored, std::
     demand = {};
   } else {
     core::check_placement(wanted, name, core::node_name(), runtime_.settings.labels);
+    if (wanted.placement_group) return group_queue(wanted, demand, name);
   }
   if (const auto missing = ledger().never_fits(demand)) {
     throw placement_error("task '" + std::string(name) + "' can never run: it " + *missing);
@@ -168,15 +188,67 @@ task_queue& task_engine::local_queue(const detail::stored_options* stored, std::
   return *known;
 }
 
+/// The queue in a bundle of an embedded runtime's placement group.
+task_queue& task_engine::group_queue(const options& wanted, const core::resource_set& demand,
+                                     std::string_view name) {
+  core::capacity& from =
+      runtime_.groups->bundle(wanted.placement_group, wanted.bundle_index, demand, name);
+  const std::lock_guard guard(queues_mutex_);
+  task_queue*& known =
+      grouped_[wanted.placement_group][{wanted.bundle_index, ledger().intern(demand)}];
+  if (known == nullptr) {
+    known = queues_.emplace_back(std::make_unique<task_queue>(*this, demand, from)).get();
+  }
+  return *known;
+}
+
+void task_engine::end_group(placement_group_id group, const detail::failure_ptr& why) {
+  std::vector<task_queue*> queues;
+  {
+    const std::lock_guard guard(queues_mutex_);
+    const auto at = grouped_.find(group);
+    if (at == grouped_.end()) return;
+    for (const auto& [key, queue] : at->second) queues.push_back(queue);
+    grouped_.erase(at);
+  }
+  for (task_queue* const queue : queues) queue->close(why);
+  const auto in_group = [&](const task& t) {
+    return std::find(queues.begin(), queues.end(), task_access::queue(t)) != queues.end();
+  };
+  std::vector<task*> found;
+  {
+    const std::lock_guard guard(aside_mutex_);
+    task_list seen;
+    while (task* t = aside_.pop_front()) {
+      if (in_group(*t)) {
+        t->pin();
+        found.push_back(t);
+      }
+      seen.push_back(*t);
+    }
+    aside_ = seen;
+  }
+  {
+    const std::lock_guard guard(leases_mutex_);
+    for (lease* l = first_lease_; l != nullptr; l = l->next_) {
+      l->with_running([&](task& t) {
+        if (!in_group(t)) return;
+        t.pin();
+        found.push_back(&t);
+      });
+    }
+  }
+  for (task* t : found) {
+    t->end_with(why, false, true);
+    t->unpin();
+  }
+}
+
 /// One for each demand and place: its tasks can share leases.
 task_queue& task_engine::remote_queue_for(
     const std::shared_ptr<const detail::stored_options>& stored, bool isolated) {
   const options& wanted = stored != nullptr ? stored->get() : defaults;
   isolated = isolated || wanted.isolation == isolation::process;
-  if (!wanted.placement_group.empty()) {
-    throw placement_error("there is no placement group '" + std::string(wanted.placement_group) +
-                          "'");
-  }
   const core::resource_set demand = demand_of(wanted);
   const scheduling& where = wanted.scheduling;
   std::string key = demand.to_string();
@@ -184,6 +256,10 @@ task_queue& task_engine::remote_queue_for(
   key.append(where.key()).append("=").append(where.value());
   if (isolated) key += "|isolated";
   if (wanted.infeasible == infeasible::fail) key += "|fail";
+  if (const placement_group_id group = wanted.placement_group) {
+    key += "|" + std::to_string(group.creator) + "." + std::to_string(group.number) + "." +
+           std::to_string(wanted.bundle_index) + (wanted.capture_children ? "c" : "");
+  }
   const std::lock_guard guard(queues_mutex_);
   task_queue*& known = remote_[key];
   if (known == nullptr) {

@@ -73,6 +73,8 @@ class task_queue : public core::claimant {
   /// A lease goes: takes back a request that nothing waits for any more.
   void lease_leaves() noexcept;
   void granted() noexcept override;
+  /// All that waits, or comes yet, fails with this.
+  void close(const detail::failure_ptr& why) noexcept;
 
   task_engine& engine() const noexcept { return engine_; }
   core::capacity& from() const noexcept { return from_; }
@@ -96,7 +98,8 @@ class task_queue : public core::claimant {
   core::shape_id cpu_shape_;
   bool has_cpus_;
   alignas(64) core::spin_lock lock_;
-  task_list waiting_;  // guarded by lock_
+  task_list waiting_;           // guarded by lock_, as the next one
+  detail::failure_ptr closed_;  // why its tasks fail
   std::atomic<std::size_t> size_{0};
 };
 
@@ -154,12 +157,16 @@ class task_engine final : public core::component {
   void set_drainer(core::parker* drainer) noexcept { drainer_.store(drainer); }
   /// Cancels every task. What runs gets a stop request.
   void abort() noexcept;
+  /// Ends all tasks in a placement group of this runtime, and those that come yet.
+  void end_group(placement_group_id group, const detail::failure_ptr& why);
   /// Names of tasks that run now.
   std::vector<std::string> running();
 
  private:
   core::runtime& runtime_;
   std::atomic<task_queue*> default_queue_{nullptr};  ///< of remotable tasks without options
+  task_queue& group_queue(const options& wanted, const core::resource_set& demand,
+                          std::string_view name);
   task_queue& local_queue(const detail::stored_options* options, std::string_view name);
   friend class detail::task_access;
   task_queue& remote_queue_for(const std::shared_ptr<const detail::stored_options>& options,
@@ -169,6 +176,8 @@ class task_engine final : public core::component {
   std::vector<std::unique_ptr<task_queue>> queues_;  // guarded by queues_mutex_, by shape id below
   std::unordered_map<core::shape_id, task_queue*> by_shape_;
   std::map<std::string, task_queue*> remote_;  ///< by demand and placement
+  /// Of placement groups, by bundle and shape.
+  std::map<placement_group_id, std::map<std::pair<int, core::shape_id>, task_queue*>> grouped_;
 
   std::mutex aside_mutex_;
   task_list aside_;  // guarded by aside_mutex_

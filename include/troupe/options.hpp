@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 #include <concepts>
 #include <cstdint>
 #include <exception>
@@ -118,6 +119,17 @@ enum class infeasible : std::uint8_t {
   fail,  ///< with `placement_error`
 };
 
+/// Names a placement group, see <troupe/placement_group.hpp>; a `placement_group` converts to it.
+struct placement_group_id {
+  std::uint64_t creator = 0;
+  std::uint64_t number = 0;
+
+  auto operator<=>(const placement_group_id&) const = default;
+  constexpr explicit operator bool() const noexcept { return creator != 0; }
+};
+/// As option: in no group, also where the group of the caller would be inherited.
+inline constexpr placement_group_id no_placement_group{0, 1};
+
 /// A named set of an actor's calls with a limit of its own on how many run at once.
 struct concurrency_group {
   std::string_view name;
@@ -201,9 +213,11 @@ struct options {
   troupe::isolation isolation = troupe::isolation::shared;
   /// Task or actor: whether it waits when no node can ever run it.
   troupe::infeasible infeasible = troupe::infeasible::wait;
-  /// Placement group by name, and the bundle in it (-1: any).
-  std::string_view placement_group{};
+  /// Task or actor: the placement group whose resources it uses, and the bundle in it (-1: any).
+  placement_group_id placement_group{};
   int bundle_index = -1;
+  /// Task or actor in a placement group: what it starts, and names no group, runs there, too.
+  bool capture_children = false;
 };
 
 static_assert(std::is_trivially_destructible_v<options>);

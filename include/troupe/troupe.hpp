@@ -11,6 +11,7 @@
 #include <troupe/log.hpp>
 #include <troupe/object_ref.hpp>
 #include <troupe/options.hpp>
+#include <troupe/placement_group.hpp>
 #include <troupe/progress.hpp>
 #include <troupe/resources.hpp>
 #include <troupe/runtime.hpp>

@@ -16,6 +16,7 @@
 
 #include "core/resources.hpp"
 #include "core/units.hpp"
+#include "net/bundle_placement.hpp"
 #include "net/endpoint.hpp"
 #include "net/pack.hpp"
 #include "net/session_files.hpp"
@@ -140,9 +141,9 @@ double to_double(std::int64_t units) {
   return static_cast<double>(units) / static_cast<double>(core::resource_amount::units_per_one);
 }
 
-double amount_of(const net::demand& in, const std::string& name) {
+std::int64_t units_of(const net::demand& in, const std::string& name) {
   for (const auto& [other, units] : in) {
-    if (other == name) return to_double(units);
+    if (other == name) return units;
   }
   return 0;
 }
@@ -153,13 +154,19 @@ nlohmann::json to_json(const net::demand& amounts) {
   return result;
 }
 
+std::string group_id(const net::status::group& of) {
+  std::ostringstream text;
+  text << std::hex << of.id.owner << '-' << of.id.local;
+  return text.str();
+}
+
 void print_json(const net::status& what, const std::string& address) {
   nlohmann::json nodes = nlohmann::json::array();
   for (const auto& n : what.nodes) {
     nlohmann::json resources = nlohmann::json::object();
     for (const auto& [name, units] : n.total) {
       resources[name] = {{"total", to_double(units)},
-                         {"used", to_double(units) - amount_of(n.available, name)}};
+                         {"used", to_double(units - units_of(n.available, name))}};
     }
     nlohmann::json waiting = nlohmann::json::array();
     for (const auto& [demand, count] : n.waiting) {
@@ -183,8 +190,27 @@ void print_json(const net::status& what, const std::string& address) {
                       {"class", a.class_name},
                       {"detached", a.detached}});
   }
-  const nlohmann::json all{
-      {"address", address}, {"jobs", what.jobs}, {"nodes", nodes}, {"actors", actors}};
+  nlohmann::json groups = nlohmann::json::array();
+  for (const auto& g : what.groups) {
+    nlohmann::json bundles = nlohmann::json::array();
+    for (std::size_t i = 0; i < g.bundles.size(); ++i) {
+      const std::string node = i < g.nodes.size() ? g.nodes[i] : "";
+      bundles.push_back({{"resources", to_json(g.bundles[i])}, {"node", node}});
+    }
+    groups.push_back({{"id", group_id(g)},
+                      {"namespace", g.in_namespace},
+                      {"name", g.name},
+                      {"strategy", net::to_text(g.strategy)},
+                      {"state", net::to_text(g.phase)},
+                      {"why", g.why},
+                      {"detached", g.detached},
+                      {"bundles", bundles}});
+  }
+  const nlohmann::json all{{"address", address},
+                           {"jobs", what.jobs},
+                           {"nodes", nodes},
+                           {"actors", actors},
+                           {"placement_groups", groups}};
   std::cout << all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
 }
 
@@ -208,7 +234,7 @@ std::string use_text(const net::demand& total, const net::demand& available) {
   std::string text;
   for (const auto& [name, units] : total) {
     const double all = to_double(units);
-    const double used = all - amount_of(available, name);
+    const double used = to_double(units - units_of(available, name));
     if (!text.empty()) text += ", ";
     text += amount_text(name, std::max(0.0, used)) + "/" + amount_text(name, all) + " " +
             printable(name);
@@ -264,6 +290,17 @@ void print_text(const net::status& what, const std::string& address) {
     for (const auto& a : what.actors) {
       rows.push_back({printable(a.name), printable(a.class_name), printable(a.in_namespace),
                       a.detached ? "detached" : "its owner's"});
+    }
+    print_table(std::move(rows));
+  }
+  if (!what.groups.empty()) {
+    std::cout << "\n";
+    rows = {{"PLACEMENT GROUP", "STRATEGY", "BUNDLES", "STATE"}};
+    for (const auto& g : what.groups) {
+      std::string state = net::to_text(g.phase);
+      if (!g.why.empty()) state += " (" + printable(g.why) + ")";
+      rows.push_back({g.name.empty() ? group_id(g) : printable(g.name),
+                      net::to_text(g.strategy), std::to_string(g.bundles.size()), state});
     }
     print_table(std::move(rows));
   }

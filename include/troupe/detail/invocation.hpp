@@ -160,6 +160,8 @@ class TROUPE_API invocation : public object_state {
   /// Asks running code to stop, and its children when `recursive`.
   void request_stop(bool recursive) noexcept;
   bool cancel(bool force, bool recursive) override;
+  /// As `cancel`, with another failure. False when the call is complete already.
+  bool end_with(failure_ptr why, bool force, bool recursive);
   /// Registers what blocks the executing thread, or null. False when a stop was requested already.
   bool block_on(interruptible* blocker) noexcept;
   /// Takes a stop request back, for another attempt.
