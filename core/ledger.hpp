@@ -64,6 +64,12 @@ class ledger final : public capacity {
         has_gpus_(total.get(gpu_name).units() > 0),
         state_(std::move(total)) {}
 
+  /// With these GPUs, which others have set aside for it.
+  ledger(resource_set total, gpu_ids ids)
+      : gpu_ids_(std::move(ids)),
+        has_gpus_(total.get(gpu_name).units() > 0),
+        state_(std::move(total)) {}
+
   shape_id intern(const resource_set& demand);
   resource_set demand(shape_id shape) const;
   std::optional<std::string> never_fits(const resource_set& demand) const;

@@ -31,19 +31,23 @@ class local_groups::group final : public claimant {
    public:
     share(group& of, int index) : of_(of), index_(index) {}
 
-    bool try_acquire(shape_id shape) override {
-      return of_.open() && of_.ledger_.try_acquire(translate(shape));
+    bool try_acquire(shape_id shape, gpu_share& gpus) override {
+      ledger* const from = of_.opened();
+      return from != nullptr && from->try_acquire(translate(*from, shape), gpus);
     }
     void request(claimant& who, shape_id shape, grant_order order) override {
-      const shape_id own = translate(shape);
       {
         const std::lock_guard guard(of_.mutex_);
-        if (!of_.open_) {
-          of_.held_.push_back({&who, own, order});
+        if (!of_.ledger_) {
+          of_.held_.push_back({&who, this, shape, order});
           return;
         }
       }
-      of_.ledger_.request(who, own, order);
+      forward(who, shape, order);
+    }
+    void forward(claimant& who, shape_id shape, grant_order order) {
+      ledger& from = *of_.opened();
+      from.request(who, translate(from, shape), order);
     }
     bool withdraw(claimant& who) override {
       {
@@ -55,19 +59,24 @@ class local_groups::group final : public claimant {
           return true;
         }
       }
-      return of_.ledger_.withdraw(who);
+      ledger* const from = of_.opened();
+      return from != nullptr && from->withdraw(who);
     }
-    void release(shape_id shape) override { of_.ledger_.release(translate(shape)); }
+    void release(shape_id shape, const gpu_share& gpus) override {
+      ledger& from = *of_.opened();
+      from.release(translate(from, shape), gpus);
+    }
     bool contended_beside(shape_id shape) const noexcept override {
-      return of_.ledger_.contended_beside(translate(shape));
+      ledger* const from = of_.opened();
+      return from != nullptr && from->contended_beside(translate(*from, shape));
     }
 
    private:
     /// The shape in the group's ledger, where a bundle's part is a resource of its own.
-    shape_id translate(shape_id shape) const {
+    shape_id translate(ledger& in, shape_id shape) const {
       const std::lock_guard guard(mutex_);
       const auto [known, is_new] = shapes_.try_emplace(shape);
-      if (is_new) known->second = of_.ledger_.intern(of_.in_bundle(demand(shape), index_));
+      if (is_new) known->second = in.intern(in_bundle(demand(shape), index_));
       return known->second;
     }
     resource_set demand(shape_id shape) const { return of_.runtime_.the_ledger->demand(shape); }
@@ -83,8 +92,9 @@ class local_groups::group final : public claimant {
       detail::object_ptr::adopt(new detail::value_object<void>);  ///< when it is placed
 
   group(runtime& of, group_spec wanted)
-      : spec(std::move(wanted)), runtime_(of), ledger_(total_of(spec)) {
+      : spec(std::move(wanted)), runtime_(of) {
     for (const resource_set& one : spec.bundles) sum_ += one;
+    sum_.set(gpu_name, whole_gpus(spec));
     shape_ = of.the_ledger->intern(sum_);
   }
 
@@ -104,31 +114,18 @@ class local_groups::group final : public claimant {
     }
   }
   void granted() noexcept override {
-    std::deque<held> waiting;
-    {
-      const std::lock_guard guard(mutex_);
-      placed_ = true;
-      open_ = true;
-      waiting.swap(held_);
-    }
+    const resource_set total = total_of(spec);
+    const std::vector<gpu_share> reserved{gpus()};
+    open(std::make_unique<ledger>(total, gpu_ids(reserved)), true);
     signal().set();
-    for (const held& h : waiting) ledger_.request(*h.who, h.shape, h.order);
   }
   /// Its resources are free again. What waits in it is let in, to find that it has ended.
   void end(const detail::failure_ptr& why) {
-    bool has = false;
-    if (asked_) has = !runtime_.the_ledger->withdraw(*this);
+    const bool has = asked_ && !runtime_.the_ledger->withdraw(*this);
     signal().set_failure(why);
-    std::deque<held> waiting;
-    {
-      const std::lock_guard guard(mutex_);
-      open_ = true;
-      waiting.swap(held_);
-    }
-    for (const held& h : waiting) ledger_.request(*h.who, h.shape, h.order);
-    if (!has) return;
+    if (!has) return open(std::make_unique<ledger>(total_of(spec)), false);
     while (!placed()) std::this_thread::yield();  // the grant is on its way
-    runtime_.the_ledger->release(shape_);
+    runtime_.the_ledger->release(shape_, gpus());
   }
 
   share& share_of(int index) {
@@ -151,10 +148,48 @@ class local_groups::group final : public claimant {
   friend class share;
   struct held {
     claimant* who;
+    share* at;
     shape_id shape;
     grant_order order;
   };
 
+  void open(std::unique_ptr<ledger> own, bool placed) {
+    std::deque<held> waiting;
+    {
+      const std::lock_guard guard(mutex_);
+      ledger_ = std::move(own);
+      placed_ = placed;
+      waiting.swap(held_);
+    }
+    for (const held& h : waiting) h.at->forward(*h.who, h.shape, h.order);
+  }
+  /// What runs in the group gets its resources from it. Null until the group is placed or gone.
+  ledger* opened() const {
+    const std::lock_guard guard(mutex_);
+    return ledger_.get();
+  }
+
+  /// GPUs that hold all bundles. Parts of GPUs that need more than one take whole ones.
+  static resource_amount whole_gpus(const group_spec& spec) {
+    constexpr std::int64_t one = resource_amount::units_per_one;
+    std::int64_t whole = 0;
+    std::vector<std::int64_t> parts;
+    for (const resource_set& bundle : spec.bundles) {
+      const std::int64_t units = bundle.get(gpu_name).units();
+      whole += units / one;
+      if (units % one != 0) parts.push_back(units % one);
+    }
+    std::sort(parts.rbegin(), parts.rend());
+    std::vector<std::int64_t> free;
+    for (const std::int64_t part : parts) {
+      auto at = std::find_if(free.begin(), free.end(), [&](auto left) { return left >= part; });
+      if (at == free.end()) at = free.insert(free.end(), one);
+      *at -= part;
+    }
+    const auto shared = static_cast<std::int64_t>(free.size());
+    if (whole == 0 && shared == 1) return resource_amount::from_units(one - free.front());
+    return resource_amount::from_units((whole + shared) * one);
+  }
   static resource_set total_of(const group_spec& spec) {
     resource_set total;
     for (std::size_t i = 0; i < spec.bundles.size(); ++i) {
@@ -176,20 +211,15 @@ class local_groups::group final : public claimant {
   detail::value_object<void>& signal() const {
     return static_cast<detail::value_object<void>&>(*ready);
   }
-  bool open() const {
-    const std::lock_guard guard(mutex_);
-    return open_;
-  }
 
   runtime& runtime_;
-  ledger ledger_;
   resource_set sum_;
   shape_id shape_ = 0;
   std::string why_;     // set by `ask`, before anybody else sees the group, as the next one
   bool asked_ = false;
   mutable std::mutex mutex_;
   bool placed_ = false;  // guarded by mutex_, as below
-  bool open_ = false;
+  std::unique_ptr<ledger> ledger_;
   std::deque<held> held_;
   std::map<int, std::unique_ptr<share>> shares_;
 };
