@@ -1,5 +1,6 @@
 #include "net/cluster.hpp"
 
+#include <cstdlib>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -140,6 +141,11 @@ void cluster::start() {
     started_ = true;
     for (auto& [from, what] : std::exchange(early_, {})) received(from, std::move(what));
     if (!node_folder_.empty()) watch_node();
+    if (const char* const text = std::getenv("TROUPE_WORKER_FENCE_MS"); here_.is_worker && text) {
+      fence_.after = std::chrono::milliseconds(std::strtoll(text, nullptr, 10));
+      fence_.heard = fence_.looked = clock::now();
+      if (fence_.after.count() > 0) watch_fence();
+    }
   });
   here_.net->share_reading();
 }
@@ -151,6 +157,26 @@ void cluster::watch_node() {
     return;
   }
   here_.net->post_at(clock::now() + node_watch_period, [this] { watch_node(); });
+}
+
+void cluster::watch_fence() {
+  if (closed_.load()) return;
+  const auto period = fence_.after / 8;
+  const auto now = clock::now();
+  const std::size_t queued = here_.net->queued_bytes(here_.node.id);
+  // What this process slept through says nothing of its node.
+  const bool slept = now - fence_.looked > 4 * period;
+  if (queued == 0 || queued < fence_.queued || slept) fence_.heard = now;
+  if (now - fence_.heard > fence_.after) {
+    log::error("this worker's node has given no sign for ",
+               std::chrono::duration_cast<std::chrono::milliseconds>(now - fence_.heard).count(),
+               " ms: the worker ends, for its work may be begun anew elsewhere");
+    std::_Exit(EXIT_FAILURE);
+  }
+  if (queued == 0) here_.send(here_.node.id, ping{});
+  fence_.looked = now;
+  fence_.queued = here_.net->queued_bytes(here_.node.id);
+  here_.net->post_at(now + period, [this] { watch_fence(); });
 }
 
 void cluster::received(process_id from, message&& what) {

@@ -95,9 +95,18 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   /// Looks again and again whether the node's daemon lives: a link that worked once is tried for
   /// ever.
   void watch_node();
+  /// Of a worker: ends the process when its node gives no sign any more.
+  void watch_fence();
 
   process here_;
   std::string node_folder_;
+  struct fence {
+    std::chrono::milliseconds after{0};  ///< 0: there is none
+    std::size_t queued = 0;              ///< bytes that the node had not acknowledged
+    std::chrono::steady_clock::time_point heard{};
+    std::chrono::steady_clock::time_point looked{};
+  };
+  fence fence_;  // of the endpoint's thread
   std::atomic<bool> closed_{false};  // no handler does anything any more
   bool started_ = false;             // of the endpoint's thread, as the next one
   std::vector<std::pair<process_id, message>> early_;

@@ -216,8 +216,10 @@ class node::implementation final : public endpoint_handler, public worker_watche
       }
     }
     look_at_far_drivers(now);
-    if (!is_head_ && has_joined_ && now - head_heard_ > options_.silence) {
-      fail("the head at " + head_ + " has been silent for " + seconds_text(options_.silence) +
+    // Before the head gives this node up.
+    const auto patience = fence_after(options_.silence);
+    if (!is_head_ && has_joined_ && now - head_heard_ > patience) {
+      fail("the head at " + head_ + " has been silent for " + seconds_text(patience) +
            "; it has ended, or the network is broken");
     }
     if (stopping_ && !finished_) {
@@ -328,6 +330,8 @@ class node::implementation final : public endpoint_handler, public worker_watche
       case kind::stop_node:
         log::info("told to stop");
         return begin_stop();
+      case kind::ping:
+        return;  // that the link acknowledges it is what a worker wants to know
       default:
         if (guest_) return guest_->received(from, std::move(what));
         log::warn("dropped a message of kind ", what.kind, ", which is not for a node");
@@ -439,7 +443,8 @@ class node::implementation final : public endpoint_handler, public worker_watche
 
   void act(start_worker& e) {
     endpoint_->learn(e.driver);
-    processes_->start(make_worker_program(e, {self_, options_.session_dir, options_.key_file}));
+    processes_->start(make_worker_program(
+        e, {self_, options_.session_dir, options_.key_file, fence_after(options_.silence)}));
   }
   void act(kill_worker& e) { processes_->kill(e.token); }
   void act(watch_driver& e) {
@@ -536,6 +541,8 @@ class node::implementation final : public endpoint_handler, public worker_watche
       failure_ = why;
     }
     begin_stop();
+    // At once: the cluster holds what runs here for dead, and may have begun it anew elsewhere.
+    finish();
   }
 
   void tell_ended() const {

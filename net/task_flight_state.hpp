@@ -140,6 +140,19 @@ class task_flight_state {
     return true;
   }
 
+  /// The node has ended the lease: where it was, and with its tasks as above. Nobody when it is not
+  /// of this line.
+  std::optional<process_id> revoked(line& of, process_id node, lease_id id,
+                                    std::vector<stranded>& tasks) {
+    std::optional<process_id> worker;
+    lose(of, tasks, [&](const lease& one) {
+      if (one.node != node || one.id != id) return false;
+      worker = one.worker;
+      return true;
+    });
+    return worker;
+  }
+
   /// The worker or node is gone, and the line's leases that it held: the tasks that were in flight
   /// there, in their order. True when a lease was lost.
   bool process_gone(line& of, process_id gone, std::vector<stranded>& tasks) {

@@ -256,29 +256,21 @@ void task_owner::on(process_id from, const stream_item& what, const message& car
 }
 
 void task_owner::on(process_id from, const lease_revoked& what) {
-  std::vector<std::pair<detail::task*, process_id>> ended;
+  std::vector<state::stranded> tasks;
   std::vector<departure> leaving;
+  std::optional<process_id> worker;
   {
     const std::lock_guard guard(mutex_);
     for (const auto& [queue, of] : lines_) {
-      const auto at = std::find_if(of->leases.begin(), of->leases.end(), [&](const auto& l) {
-        return l->id == what.lease && l->node == from;
-      });
-      if (at == of->leases.end()) continue;
-      for (const std::uint64_t id : (*at)->order) {
-        const auto known = flights_.find(id);
-        if (known == flights_.end() || known->second.by != at->get()) continue;
-        ended.emplace_back(known->second.task, (*at)->worker);
-        flights_.erase(known);
-      }
-      of->leases.erase(at);
+      worker = flights_.revoked(*of, from, what.lease, tasks);
+      if (!worker) continue;
       pump(*of, leaving);  // what waits is refused by the head, with its reason
       break;
     }
   }
   send(leaving);
-  for (const auto& [task, worker] : ended) {
-    here_.send(worker, cancel_task{task->id(), true});
+  for (const auto& [task, was_running] : tasks) {
+    here_.send(*worker, cancel_task{task->id(), true});
     finish(*task, failure_with<placement_error>("task '" + std::string(task->name()) +
                                                 "' was ended: " + what.why));
   }

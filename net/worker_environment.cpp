@@ -56,6 +56,7 @@ worker_program make_worker_program(const start_worker& what, const worker_surrou
                                 "|" + where.node.remote);
   set("TROUPE_WORKER_TOKEN", std::to_string(what.token));
   set("TROUPE_WORKER_JOB", std::to_string(what.job));
+  set("TROUPE_WORKER_FENCE_MS", std::to_string(where.fence_after.count()));
   set("TROUPE_SESSION_DIR", where.session_dir);
   set("TROUPE_KEY_FILE", where.key_file);
   if (what.gpus) {

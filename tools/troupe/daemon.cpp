@@ -9,13 +9,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <memory>
 #include <sstream>
 
 #include <troupe/error.hpp>
@@ -97,16 +100,43 @@ void find_key(daemon_options& options) {
   node.cluster_key = net::read_cluster_key(shared);
 }
 
-void wait_for_the_end(net::node& node, int signals) {
+/// Whether a signal has told it to end.
+bool wait_for_the_end(net::node& node, int signals) {
   pollfd watched[] = {{signals, POLLIN, 0}, {node.ended_fd(), POLLIN, 0}};
-  for (;;) {
-    if (::poll(watched, 2, -1) < 0 && errno != EINTR) return;
-    if ((watched[1].revents & POLLIN) != 0) return;
+  for (bool told = false;;) {
+    if (::poll(watched, 2, -1) < 0 && errno != EINTR) return told;
+    if ((watched[1].revents & POLLIN) != 0) return told;
     signalfd_siginfo info{};
     while (::read(signals, &info, sizeof(info)) == sizeof(info)) {
       log::info("signal ", info.ssi_signo, ": the node ends");
       notify_manager("STOPPING=1");
+      told = true;
       node.stop();
+    }
+  }
+}
+
+/// A node that was cut off has ended all that it had, and joins as a new one. Null when it was told
+/// to end, or the head did not come back in time.
+std::unique_ptr<net::node> join_again(const daemon_options& options, int signals) {
+  using clock = std::chrono::steady_clock;
+  const auto until = clock::now() + options.rejoin;
+  log::info("node '", options.node.name, "' tries for ", options.rejoin.count() / 1'000,
+            " s to join the cluster again, as a new node");
+  for (int wait_ms = 200;; wait_ms = std::min(wait_ms * 2, 2'000)) {
+    pollfd watched{signals, POLLIN, 0};
+    if (::poll(&watched, 1, wait_ms) > 0) {
+      log::info("told to end");
+      return nullptr;
+    }
+    try {
+      net::node_options again = options.node;
+      again.join_timeout = std::chrono::seconds(5);
+      return std::make_unique<net::node>(std::move(again));
+    } catch (const connection_error& error) {
+      if (clock::now() < until) continue;
+      log::error("gave up to join again: ", error.what());
+      return nullptr;
     }
   }
 }
@@ -172,20 +202,28 @@ int run_daemon(daemon_options options) {
         return std::make_unique<net::detached_actors>(endpoint);
       };
     }
-    net::node node(wanted);
-    file.self = node.self();
-    file.head = node.head();
-    net::write_node_file(file);
-    folder.become_current();
-    log::info("node '", file.name, "' of the cluster at ", file.head, " listens at ",
-              file.self.remote);
-    notify_manager("READY=1\nSTATUS=node " + file.name + " of " + file.head + "\n");
-    answer("ready");
+    auto node = std::make_unique<net::node>(wanted);
+    for (bool first = true; node; first = false) {
+      file.self = node->self();
+      file.head = node->head();
+      net::write_node_file(file);
+      if (first) folder.become_current();
+      log::info("node '", file.name, "' of the cluster at ", file.head, " listens at ",
+                file.self.remote);
+      notify_manager("READY=1\nSTATUS=node " + file.name + " of " + file.head + "\n");
+      answer("ready");
 
-    wait_for_the_end(node, signals);
-    const std::string failure = node.failure();
+      const bool told = wait_for_the_end(*node, signals);
+      const bool cut_off = !node->failure().empty();
+      node.reset();
+      if (told || !cut_off || wanted.head_address.empty() || options.rejoin.count() == 0) {
+        log::info("node '", file.name, "' has ended");
+        return cut_off ? failed : done;
+      }
+      node = join_again(options, signals);
+    }
     log::info("node '", file.name, "' has ended");
-    return failure.empty() ? done : failed;
+    return failed;
   } catch (const connection_error& error) {
     answer(std::to_string(code_of(error.what())) + "\n" + error.what());
     throw;

@@ -1,6 +1,7 @@
 /// A node as a process: signals, readiness, files; and its start in the background.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,9 @@ struct daemon_options {
   net::node_options node;  ///< session_dir, key_file and cluster_key are filled in here
   std::string base;        ///< of the sessions
   std::string key_file;    ///< as it was given; empty: the session base's
-  int ready_fd = -1;       ///< where a start in the background waits for news
+  /// How long a node that is cut off from its head tries to join again, with nothing that it had.
+  std::chrono::milliseconds rejoin{60'000};
+  int ready_fd = -1;  ///< where a start in the background waits for news
 };
 
 /// Runs until the node is stopped. Gives the exit code. Throws what could not be done.

@@ -50,6 +50,8 @@ const std::vector<option> known = {
      "session folder, which a head makes"},
     {"idle-after", "SECONDS", "a worker process without work ends then; default: 60"},
     {"silence", "SECONDS", "another node is taken for dead after so long a silence; default: 10"},
+    {"rejoin", "SECONDS",
+     "a node that has lost its head tries so long to join again;\n0: it ends; default: 60"},
     {"grace", "SECONDS", "what workers get to end when the node is stopped; default: 5"},
     {"log-bytes", "BYTES", "size at which a log file is begun anew; default: 16MiB"},
     {"log-files", "NUMBER", "files kept of each log, the current one included; default: 4"},
@@ -209,6 +211,7 @@ daemon_options read_options(const given_options& given) {
   node.stop_grace = to_milliseconds(parse_seconds(given.get("grace", "5"), "--grace"));
   node.idle_after = to_milliseconds(parse_seconds(given.get("idle-after", "60"), "--idle-after"));
   node.silence = to_milliseconds(parse_seconds(given.get("silence", "10"), "--silence"));
+  result.rejoin = to_milliseconds(parse_seconds(given.get("rejoin", "60"), "--rejoin"));
   result.key_file = given.get("key-file");
   return result;
 }

@@ -1,0 +1,137 @@
+// ctest: TIMEOUT 300
+// Nodes that the cluster has taken for dead, and that are not: they are fenced and come back as new
+// ones.
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "test/support/catch.hpp"
+#include "test/support/contains.hpp"
+#include "test/support/daemons.hpp"
+#include "test/support/runtime.hpp"
+
+using namespace troupe::test;
+
+namespace {
+
+const std::string program = TROUPE_TEST_BINARY_DIR "/test/recovery_driver";
+
+std::vector<std::string> environment_of(const daemons& cluster) {
+  return {"TROUPE_SESSION_BASE=" + cluster.base(), "TROUPE_ADDRESS=auto",
+          "TROUPE_LOG_LEVEL=error"};
+}
+
+std::size_t nodes_of(const daemons& cluster) {
+  return nlohmann::json::parse(cluster.troupe({"status", "--json"}).out)["nodes"].size();
+}
+
+std::int64_t parent_of(std::int64_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind("PPid:", 0) == 0) return std::stoll(line.substr(5));
+  }
+  return 0;
+}
+
+/// A driver that is told when to go on.
+class talking_driver {
+ public:
+  talking_driver(const daemons& on, const std::string& words) {
+    answers_ = (folder_.path() / "answers").string();
+    ::mkfifo(answers_.c_str(), 0600);
+    std::string command = "exec env";
+    for (const std::string& one : environment_of(on)) command += " '" + one + "'";
+    from_ = ::popen((command + " " + program + " " + words + " <>" + answers_).c_str(), "r");
+  }
+  ~talking_driver() { ::pclose(from_); }
+  long hear(const char* word) {
+    char said[64] = {};
+    long value = 0;
+    if (std::fscanf(from_, "%63s %ld", said, &value) != 2) return 0;
+    INFO(said);
+    CHECK(std::string(said) == word);
+    return value;
+  }
+  void go_on() const { std::ofstream(answers_) << "on\n"; }
+  std::string rest() {
+    std::string text;
+    for (int c = std::fgetc(from_); c != EOF; c = std::fgetc(from_)) text += static_cast<char>(c);
+    return text;
+  }
+
+ private:
+  temp_folder folder_;
+  std::string answers_;
+  std::FILE* from_ = nullptr;
+};
+
+}  // namespace
+
+TEST_CASE("a node that was stopped past the deadline is fenced: nothing of it lives twice") {
+  const daemons cluster;
+  const auto head = cluster.start_head("h", {"--num-cpus=0", "--silence=3"});
+  std::map<std::int64_t, std::string> names;
+  for (const char* const name : {"n1", "n2"}) {
+    const auto node = cluster.start_node(name, head.head, {"--num-cpus=1", "--silence=3"});
+    names[node.pid] = name;
+  }
+  const temp_folder folder;
+  const std::string notes = (folder.path() / "notes").string();
+  talking_driver driver(cluster, "witness " + notes);
+  const long first = driver.hear("pid");
+  REQUIRE(first != 0);
+  const auto stopped = static_cast<pid_t>(parent_of(first));
+  REQUIRE(names.count(stopped) == 1);
+  ::kill(stopped, SIGSTOP);
+  driver.go_on();
+  const long second = driver.hear("again");
+  ::kill(stopped, SIGCONT);
+  driver.go_on();
+  CHECK_THAT(driver.rest(), contains("ok"));
+
+  // The one life had ended before the other began.
+  std::ifstream lines(notes);
+  long long last_of_first = 0;
+  long long first_of_second = 0;
+  long pid = 0;
+  for (long long time = 0; lines >> pid >> time;) {
+    if (pid == first) last_of_first = time;
+    if (pid == second && first_of_second == 0) first_of_second = time;
+  }
+  REQUIRE(first_of_second != 0);
+  CHECK(last_of_first < first_of_second);
+
+  // The daemon has ended what it had and is a new node now.
+  CHECK(process_lives(stopped));
+  CHECK(eventually([&] { return nodes_of(cluster) == 3; }));
+  CHECK(!process_lives(first));
+  const command_result ran =
+      run_command({program, "runs_on", names.at(stopped)}, environment_of(cluster));
+  INFO(ran.out << ran.err);
+  CHECK(ran.code == 0);
+}
+
+TEST_CASE("nodes join the head again that was killed and started anew at its address") {
+  const daemons cluster;
+  const auto head = cluster.start_head("h", {"--num-cpus=0", "--silence=3"});
+  const std::string port = head.head.substr(head.head.rfind(':') + 1);
+  const auto node = cluster.start_node("n1", head.head, {"--num-cpus=1", "--silence=3"});
+  ::kill(static_cast<pid_t>(head.pid), SIGKILL);
+  REQUIRE(eventually([&] { return !process_lives(head.pid); }));
+  const command_result again = cluster.troupe({"start", "--head", "--port=" + port,
+                                               "--node-name=h", "--num-cpus=0", "--silence=3"});
+  INFO(again.out << again.err);
+  REQUIRE(again.code == 0);
+  CHECK(eventually([&] { return nodes_of(cluster) == 2; }));
+  CHECK(process_lives(node.pid));
+  const command_result ran = run_command({program, "runs_on", "n1"}, environment_of(cluster));
+  INFO(ran.out << ran.err);
+  CHECK(ran.code == 0);
+}

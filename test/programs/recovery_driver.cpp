@@ -1,0 +1,72 @@
+// What the tests of nodes that are cut off run; see test/cluster/test_recovery.cpp.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdint>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "test/programs/scenario.hpp"
+
+using namespace std::chrono_literals;
+using scenario::fetch;
+using troupe::with;
+
+namespace {
+
+/// Writes a line into a file of all its lives, again and again.
+class witness {
+ public:
+  explicit witness(std::string path) : path_(std::move(path)) {
+    timer_ = troupe::this_actor::send_every<&witness::note>(5ms);
+    note();
+  }
+  void note() {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    std::ofstream(path_, std::ios::app) << ::getpid() << ' ' << now.count() << '\n';
+  }
+  int pid() { return ::getpid(); }
+
+ private:
+  std::string path_;
+  troupe::timer timer_;
+};
+
+/// A named actor whose node is stopped; it lives on elsewhere, and its old life is over by then.
+void witness_of(const scenario::words& given) {
+  auto actor = with({.num_cpus = 1, .name = "witness", .max_restarts = -1, .max_task_retries = -1})
+                   .remote<witness>(given.at(0));
+  const int first = fetch(actor.remote<&witness::pid>());
+  std::cout << "pid " << first << std::endl;
+  std::string word;
+  std::cin >> word;  // its node is stopped now
+  int second = first;
+  for (int i = 0; i < 600 && second == first; ++i) {
+    try {
+      second = troupe::get(actor.remote<&witness::pid>(), 500ms);
+    } catch (const troupe::error&) {
+      std::this_thread::sleep_for(50ms);
+    }
+  }
+  CHECK(second != first);
+  auto same = troupe::get_actor<witness>("witness");
+  CHECK(fetch(same.remote<&witness::pid>()) == second);
+  std::cout << "again " << second << std::endl;
+  std::cin >> word;  // and goes on
+  CHECK(fetch(same.remote<&witness::pid>()) == second);
+}
+
+int pid() { return ::getpid(); }
+/// Tasks run on the node that has come back.
+void runs_on(const scenario::words& given) {
+  const auto there =
+      with({.scheduling = troupe::scheduling::node_affinity(given.at(0))}).remote<pid>();
+  CHECK(fetch(there) != ::getpid());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return scenario::run(argc, argv, {{"witness", witness_of}, {"runs_on", runs_on}});
+}
