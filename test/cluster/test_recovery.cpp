@@ -23,9 +23,10 @@ namespace {
 
 const std::string program = TROUPE_TEST_BINARY_DIR "/test/recovery_driver";
 
+/// The programs' own node is the head, which stays.
 std::vector<std::string> environment_of(const daemons& cluster) {
-  return {"TROUPE_SESSION_BASE=" + cluster.base(), "TROUPE_ADDRESS=auto",
-          "TROUPE_LOG_LEVEL=error"};
+  return {"TROUPE_SESSION_BASE=" + cluster.base(),
+          "TROUPE_ADDRESS=" + cluster.file_of("h").head, "TROUPE_LOG_LEVEL=error"};
 }
 
 std::size_t nodes_of(const daemons& cluster) {
