@@ -91,8 +91,7 @@ class local_groups::group final : public claimant {
   const detail::object_ptr ready =
       detail::object_ptr::adopt(new detail::value_object<void>);  ///< when it is placed
 
-  group(runtime& of, group_spec wanted)
-      : spec(std::move(wanted)), runtime_(of) {
+  group(runtime& of, group_spec wanted) : spec(std::move(wanted)), runtime_(of) {
     for (const resource_set& one : spec.bundles) sum_ += one;
     sum_.set(gpu_name, whole_gpus(spec));
     shape_ = of.the_ledger->intern(sum_);
@@ -215,7 +214,7 @@ class local_groups::group final : public claimant {
   runtime& runtime_;
   resource_set sum_;
   shape_id shape_ = 0;
-  std::string why_;     // set by `ask`, before anybody else sees the group, as the next one
+  std::string why_;  // set by `ask`, before anybody else sees the group, as the next one
   bool asked_ = false;
   mutable std::mutex mutex_;
   bool placed_ = false;  // guarded by mutex_, as below
@@ -267,10 +266,9 @@ void local_groups::remove(placement_group_id id) noexcept {
     if (!gone->spec.name.empty()) names_.erase({gone->spec.in_namespace, gone->spec.name});
     if (gone->used()) used_.push_back(gone);
   }
-  const std::string text =
-      (gone->spec.name.empty() ? "its placement group"
-                               : "placement group '" + gone->spec.name + "'") +
-      " is gone: it was removed";
+  const std::string text = (gone->spec.name.empty() ? "its placement group"
+                                                    : "placement group '" + gone->spec.name + "'") +
+                           " is gone: it was removed";
   const detail::failure_ptr why = failure_of(text);
   if (gone->used()) end_(id, why, text);
   gone->end(why);

@@ -9,7 +9,8 @@
 
 namespace troupe::core {
 
-/// Throws `placement_error` when `wanted` names a node or label that does not exist. `who` is named in the message.
+/// Throws `placement_error` when `wanted` names a node or label that does not exist. `who` is named
+/// in the message.
 void check_placement(const options& wanted, std::string_view who, std::string_view node_name,
                      const std::vector<std::pair<std::string, std::string>>& labels);
 

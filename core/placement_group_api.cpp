@@ -25,8 +25,8 @@ struct placement_group::handle {
 namespace {
 
 core::resource_set amounts_of(const bundle& one, std::size_t index) {
-  core::resource_set amounts = core::make_demand(
-      one.num_cpus, 0.0, one.num_gpus, one.memory, {one.resources.begin(), one.resources.size()});
+  core::resource_set amounts = core::make_demand(one.num_cpus, 0.0, one.num_gpus, one.memory,
+                                                 {one.resources.begin(), one.resources.size()});
   if (amounts.empty()) {
     throw std::invalid_argument("placement_group: bundle " + std::to_string(index) +
                                 " asks for nothing");

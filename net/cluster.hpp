@@ -106,7 +106,7 @@ class cluster final : public core::cluster_link, public core::sharing, public en
     std::chrono::steady_clock::time_point heard{};
     std::chrono::steady_clock::time_point looked{};
   };
-  fence fence_;  // of the endpoint's thread
+  fence fence_;                      // of the endpoint's thread
   std::atomic<bool> closed_{false};  // no handler does anything any more
   bool started_ = false;             // of the endpoint's thread, as the next one
   std::vector<std::pair<process_id, message>> early_;

@@ -118,7 +118,8 @@ std::vector<placement_group_info> cluster_groups::list() {
 core::capacity& cluster_groups::bundle(placement_group_id, int, const core::resource_set&,
                                        std::string_view who) {
   // What runs in this process and nowhere else uses nothing of its node.
-  throw placement_error("'" + std::string(who) + "' cannot run in a placement group: its "
+  throw placement_error("'" + std::string(who) +
+                        "' cannot run in a placement group: its "
                         "arguments keep it in this process");
 }
 

@@ -180,7 +180,8 @@ class node_state {
 
   /// Resources that leases come out of: the node's own, or those of a placement group's bundles.
   struct pool {
-    pool(const core::resource_set& total, core::gpu_ids ids) : ledger(total), gpus(std::move(ids)) {}
+    pool(const core::resource_set& total, core::gpu_ids ids)
+        : ledger(total), gpus(std::move(ids)) {}
     core::ledger_state ledger;
     core::gpu_ids gpus;
     std::deque<ticket> lacking_gpu_ids;  ///< oldest first
@@ -189,9 +190,10 @@ class node_state {
   /// has that of each bundle: a demand of {CPU: 1} for bundle 2 is one for CPU and for CPU of
   /// bundle 2 there.
   struct reservation {
-    reservation(const core::resource_set& total, core::gpu_ids ids) : resources(total, std::move(ids)) {}
+    reservation(const core::resource_set& total, core::gpu_ids ids)
+        : resources(total, std::move(ids)) {}
     pool resources;
-    core::shape_id shape = 0;     ///< of all of it in the node's ledger
+    core::shape_id shape = 0;           ///< of all of it in the node's ledger
     std::vector<core::gpu_share> gpus;  ///< of the node
     std::vector<std::uint32_t> bundles;
     bool committed = false;

@@ -27,7 +27,8 @@ constexpr std::chrono::milliseconds fence_after(std::chrono::milliseconds silenc
 
 /// The driver's environment, less what concerned the driver itself, and:
 /// TROUPE_WORKER_NODE=ID|HOST|LOCAL|REMOTE, TROUPE_WORKER_TOKEN, TROUPE_WORKER_JOB,
-/// TROUPE_SESSION_DIR, TROUPE_KEY_FILE, TROUPE_WORKER_FENCE_MS; with GPUs of its own, CUDA_VISIBLE_DEVICES.
+/// TROUPE_SESSION_DIR, TROUPE_KEY_FILE, TROUPE_WORKER_FENCE_MS; with GPUs of its own,
+/// CUDA_VISIBLE_DEVICES.
 worker_program make_worker_program(const start_worker& what, const worker_surroundings& where);
 
 /// The ids as CUDA_VISIBLE_DEVICES names them; `own` is the node's variable, which may allow only

@@ -44,10 +44,11 @@ class bundle_list {
       : bundle_list(std::data(bundles), bundles.size()) {}
   constexpr bundle_list(const bundle* first, std::size_t count) : first_(first), count_(count) {}
   template <class Container>
-  requires(!std::is_same_v<Container, bundle_list>&& requires(const Container& c) {
-    static_cast<const bundle*>(c.data());
-    static_cast<std::size_t>(c.size());
-  }) constexpr bundle_list(const Container& bundles)  // NOLINT: a view of it
+  requires(!std::is_same_v<Container, bundle_list> &&
+           requires(const Container& c) {
+             static_cast<const bundle*>(c.data());
+             static_cast<std::size_t>(c.size());
+           }) constexpr bundle_list(const Container& bundles)  // NOLINT: a view of it
       : bundle_list(bundles.data(), bundles.size()) {}
 
   constexpr const bundle* begin() const noexcept { return first_; }

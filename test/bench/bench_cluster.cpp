@@ -226,5 +226,27 @@ const registered wait_1k("cluster_wait_1k", [] {
                               .higher_is_better = false}};
 });
 
+const registered placement_groups("placement_group", [] {
+  on_cluster here;
+  constexpr int count = 1'000;
+  const auto measured = [] {
+    return count / seconds([] {
+             std::vector<placement_group> groups;
+             for (int i = 0; i < count; ++i) {
+               groups.push_back(placement_group({.bundles = {{.num_cpus = 0.001}}}));
+             }
+             for (const placement_group& group : groups) get(group.ready());
+             groups.clear();
+             // The head has removed them all when it answers this.
+             if (!list_placement_groups().empty()) throw std::runtime_error("groups are left");
+           });
+  };
+  measured();
+  std::vector<double> runs;
+  for (int i = 0; i < 5; ++i) runs.push_back(measured());
+  return std::vector<figure>{
+      {.name = "placement_group", .value = median(std::move(runs)), .unit = "groups/s"}};
+});
+
 }  // namespace
 }  // namespace troupe::bench

@@ -300,7 +300,8 @@ TEST_CASE("a node that is killed takes its workers with it, and the head tells")
 TEST_CASE("a node that hears nothing of its head any more ends with its workers") {
   const daemons here;
   const auto head = here.start_head("h", {"--num-cpus", "0"});
-  const auto node = here.start_node("n", head.head, {"--num-cpus", "1", "--silence", "2", "--rejoin", "0"});
+  const auto node =
+      here.start_node("n", head.head, {"--num-cpus", "1", "--silence", "2", "--rejoin", "0"});
   driver d(node);
   const std::int64_t pid = pid_of(d.lease(1), d);
   ::kill(static_cast<pid_t>(head.pid), SIGKILL);

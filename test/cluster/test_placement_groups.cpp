@@ -20,8 +20,7 @@ namespace {
 const std::string program = TROUPE_TEST_BINARY_DIR "/test/placement_driver";
 
 std::vector<std::string> environment_of(const daemons& cluster) {
-  return {"TROUPE_SESSION_BASE=" + cluster.base(), "TROUPE_ADDRESS=auto",
-          "TROUPE_LOG_LEVEL=error"};
+  return {"TROUPE_SESSION_BASE=" + cluster.base(), "TROUPE_ADDRESS=auto", "TROUPE_LOG_LEVEL=error"};
 }
 
 void passes(const daemons& cluster, const std::string& scenario) {

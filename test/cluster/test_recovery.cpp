@@ -25,8 +25,8 @@ const std::string program = TROUPE_TEST_BINARY_DIR "/test/recovery_driver";
 
 /// The programs' own node is the head, which stays.
 std::vector<std::string> environment_of(const daemons& cluster) {
-  return {"TROUPE_SESSION_BASE=" + cluster.base(),
-          "TROUPE_ADDRESS=" + cluster.file_of("h").head, "TROUPE_LOG_LEVEL=error"};
+  return {"TROUPE_SESSION_BASE=" + cluster.base(), "TROUPE_ADDRESS=" + cluster.file_of("h").head,
+          "TROUPE_LOG_LEVEL=error"};
 }
 
 std::size_t nodes_of(const daemons& cluster) {
@@ -126,8 +126,8 @@ TEST_CASE("nodes join the head again that was killed and started anew at its add
   const auto node = cluster.start_node("n1", head.head, {"--num-cpus=1", "--silence=3"});
   ::kill(static_cast<pid_t>(head.pid), SIGKILL);
   REQUIRE(eventually([&] { return !process_lives(head.pid); }));
-  const command_result again = cluster.troupe({"start", "--head", "--port=" + port,
-                                               "--node-name=h", "--num-cpus=0", "--silence=3"});
+  const command_result again = cluster.troupe(
+      {"start", "--head", "--port=" + port, "--node-name=h", "--num-cpus=0", "--silence=3"});
   INFO(again.out << again.err);
   REQUIRE(again.code == 0);
   CHECK(eventually([&] { return nodes_of(cluster) == 2; }));

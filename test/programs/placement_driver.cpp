@@ -85,8 +85,8 @@ void one_node() {
   // The group goes to other processes as its name.
   CHECK(fetch(with({.num_cpus = 0}).remote<wait_for>(group)));
 
-  const placement_group apart(
-      {.bundles = {{.num_cpus = 1}, {.num_cpus = 1}}, .strategy = placement_strategy::strict_spread});
+  const placement_group apart({.bundles = {{.num_cpus = 1}, {.num_cpus = 1}},
+                               .strategy = placement_strategy::strict_spread});
   CHECK(!apart.wait(0s));
   for (const auto& g : troupe::list_placement_groups()) {
     if (g.id != apart.id()) continue;
@@ -128,9 +128,8 @@ void removal() {
 }
 
 void leave_detached() {
-  const placement_group group({.bundles = {{.num_cpus = 1}},
-                               .name = "kept",
-                               .lifetime = troupe::lifetime::detached});
+  const placement_group group(
+      {.bundles = {{.num_cpus = 1}}, .name = "kept", .lifetime = troupe::lifetime::detached});
   const placement_group scoped({.bundles = {{.num_cpus = 1}}, .name = "scoped"});
   CHECK(group.wait(60s));
   CHECK(scoped.wait(60s));
@@ -185,8 +184,10 @@ void node_loss() {
   const placement_group group({.bundles = {{.num_cpus = 1}, {.num_cpus = 1}},
                                .strategy = placement_strategy::strict_spread});
   CHECK(group.wait(60s));
-  auto a = with({.max_restarts = -1, .placement_group = group, .bundle_index = 0}).remote<counter>();
-  auto b = with({.max_restarts = -1, .placement_group = group, .bundle_index = 1}).remote<counter>();
+  auto a =
+      with({.max_restarts = -1, .placement_group = group, .bundle_index = 0}).remote<counter>();
+  auto b =
+      with({.max_restarts = -1, .placement_group = group, .bundle_index = 1}).remote<counter>();
   CHECK(fetch(a.remote<&counter::increment>()) == 1);
   CHECK(fetch(b.remote<&counter::increment>()) == 1);
   for (const auto& g : troupe::list_placement_groups()) {

@@ -113,6 +113,12 @@ void daemon::received(process_id from, const any_message& what) {
           } else if (from == node_.settings().head.id) {
             to_node(from, m);
           }
+        } else if constexpr (std::is_same_v<T, net::request_lease>) {
+          const bool of_group = m.group && !m.located;
+          if (!of_group || !to_control(from, m)) to_node(from, m);
+        } else if constexpr (std::is_same_v<T, net::cancel_request>) {
+          to_control(from, m);
+          to_node(from, m);
         } else if constexpr (std::is_same_v<T, net::cluster_view>) {
           if (!is_head_ && from == node_.settings().head.id) to_node(from, m);
         } else {

@@ -29,7 +29,9 @@ using any_message = std::variant<
     net::locate_actor, net::actor_at, net::kill_actor, net::register_name, net::find_name,
     net::release_name, net::name_reply, net::adopt_actor, net::join_cluster, net::joined,
     net::node_report, net::cluster_view, net::job_ended, net::job_started, net::process_joined,
-    net::status>;
+    net::status, net::lease_revoked, net::create_group, net::remove_group, net::ask_group,
+    net::group_reply, net::prepare_bundles, net::bundles_prepared, net::bundles_dropped,
+    net::commit_bundles, net::drop_bundles>;
 
 /// As `net::endpoint_handler`.
 class receiver {

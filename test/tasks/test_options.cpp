@@ -138,7 +138,8 @@ TEST_CASE("scheduling that one node can meet is met and other is refused") {
   CHECK_THAT(unplaceable({.scheduling = scheduling::node_affinity("other")}),
              contains("'other'") && contains("stage-left"));
   CHECK_THAT(unplaceable({.scheduling = scheduling::node_label("zone", "b")}), contains("zone=b"));
-  CHECK_THAT(unplaceable({.placement_group = {1, 99}}), contains("its placement group was removed"));
+  CHECK_THAT(unplaceable({.placement_group = {1, 99}}),
+             contains("its placement group was removed"));
 }
 
 TEST_CASE("a task is known by its function's name or the one it is given") {

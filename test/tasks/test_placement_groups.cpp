@@ -32,7 +32,8 @@ struct counter {
 };
 
 session with_gpus() {
-  return init({.num_cpus = 4, .num_gpus = 2, .resources = {{"disk", 2}}, .log_level = log_level::off});
+  return init(
+      {.num_cpus = 4, .num_gpus = 2, .resources = {{"disk", 2}}, .log_level = log_level::off});
 }
 
 double free_of(const char* name) { return available_resources().at(name); }
@@ -43,7 +44,8 @@ TEST_CASE("a group reserves its bundles, runs tasks and actors in them, and give
   const auto s = with_gpus();
   {
     const placement_group group(
-        {.bundles = {{.num_cpus = 1}, {.num_cpus = 1, .num_gpus = 0.5, .resources = {{"disk", 1}}}}});
+        {.bundles = {{.num_cpus = 1},
+                     {.num_cpus = 1, .num_gpus = 0.5, .resources = {{"disk", 1}}}}});
     REQUIRE(group.wait(60s));
     CHECK(group.size() == 2);
     CHECK(free_of("CPU") == 2);
@@ -89,8 +91,8 @@ TEST_CASE("options of a group that make no sense are refused") {
 
 TEST_CASE("a group that one node can never place waits and says why") {
   const auto s = start(4);
-  const placement_group apart(
-      {.bundles = {{.num_cpus = 1}, {.num_cpus = 1}}, .strategy = placement_strategy::strict_spread});
+  const placement_group apart({.bundles = {{.num_cpus = 1}, {.num_cpus = 1}},
+                               .strategy = placement_strategy::strict_spread});
   const placement_group large({.bundles = {{.num_cpus = 5}}});
   CHECK(!apart.wait(0s));
   CHECK(!large.wait(0s));
@@ -109,8 +111,8 @@ TEST_CASE("a group that one node can never place waits and says why") {
 
 TEST_CASE("a group waits for resources in its turn, and what runs in it waits with it") {
   const auto s = start(2);
-  auto first = std::make_unique<placement_group>(
-      placement_group_options{.bundles = {{.num_cpus = 2}}});
+  auto first =
+      std::make_unique<placement_group>(placement_group_options{.bundles = {{.num_cpus = 2}}});
   REQUIRE(first->wait(60s));
   const placement_group second({.bundles = {{.num_cpus = 1}, {.num_cpus = 1}}});
   const auto sum = with({.placement_group = second}).remote<add>(1, 2);

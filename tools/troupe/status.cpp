@@ -299,8 +299,8 @@ void print_text(const net::status& what, const std::string& address) {
     for (const auto& g : what.groups) {
       std::string state = net::to_text(g.phase);
       if (!g.why.empty()) state += " (" + printable(g.why) + ")";
-      rows.push_back({g.name.empty() ? group_id(g) : printable(g.name),
-                      net::to_text(g.strategy), std::to_string(g.bundles.size()), state});
+      rows.push_back({g.name.empty() ? group_id(g) : printable(g.name), net::to_text(g.strategy),
+                      std::to_string(g.bundles.size()), state});
     }
     print_table(std::move(rows));
   }
