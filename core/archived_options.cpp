@@ -32,14 +32,17 @@ struct form {
   bool soft = false;
   troupe::isolation isolation = isolation::shared;
   troupe::infeasible infeasible = infeasible::wait;
-  std::string placement_group;
+  std::uint64_t group_creator = 0;
+  std::uint64_t group_number = 0;
   int bundle_index = -1;
+  bool capture_children = false;
 
   template <class Archive>
   void serialize(Archive& archive) {
     archive(num_cpus, num_gpus, memory, resources, name, in_namespace, lifetime, get_if_exists,
             max_restarts, max_task_retries, max_concurrency, groups, max_pending_calls, placement,
-            place_key, place_value, soft, isolation, infeasible, placement_group, bundle_index);
+            place_key, place_value, soft, isolation, infeasible, group_creator, group_number,
+            bundle_index, capture_children);
   }
 };
 
@@ -84,8 +87,10 @@ void save_options(output_archive& archive, const options& given) {
            .soft = given.scheduling.soft(),
            .isolation = given.isolation,
            .infeasible = given.infeasible,
-           .placement_group = std::string(given.placement_group),
-           .bundle_index = given.bundle_index};
+           .group_creator = given.placement_group.creator,
+           .group_number = given.placement_group.number,
+           .bundle_index = given.bundle_index,
+           .capture_children = given.capture_children};
   for (const resource& one : given.resources) out.resources.emplace_back(one.name, one.amount);
   for (const concurrency_group& one : given.groups) out.groups.emplace_back(one.name, one.limit);
   archive(out);
@@ -117,8 +122,9 @@ std::shared_ptr<const stored_options> load_options(input_archive& archive) {
                                .scheduling = placed(in),
                                .isolation = in.isolation,
                                .infeasible = in.infeasible,
-                               .placement_group = in.placement_group,
-                               .bundle_index = in.bundle_index});
+                               .placement_group = {in.group_creator, in.group_number},
+                               .bundle_index = in.bundle_index,
+                               .capture_children = in.capture_children});
 }
 
 }  // namespace troupe::detail
