@@ -255,10 +255,11 @@ struct request_lease {
   global_id group;                 ///< the placement group to run in, if any
   std::int32_t bundle = -1;        ///< of that group; -1: any
   bool located = false;            ///< the control has said that this node has the bundle
+  process_id home = 0;             ///< the owner's node, without which the owner is gone, too
   template <class Archive>
   void serialize(Archive& archive) {
     archive(request, job, wanted, name, placement, place_key, place_value, soft, isolated,
-            for_actor, infeasible_fails, redirections, group, bundle, located);
+            for_actor, infeasible_fails, redirections, group, bundle, located, home);
   }
 };
 

@@ -37,7 +37,7 @@ std::string describe_demand(const core::resource_set& wanted) {
 // -- requests -------------------------------------------------------------------------------------
 
 void node_state::received(time now, process_id from, request_lease what) {
-  if (dead_.contains(from)) return;
+  if (dead_.contains(from) || dead_.contains(what.home)) return;
   const auto key = std::pair(from, what.request);
   if (by_owner_.count(key) != 0) {
     return note(log_level::warn, "dropped a second request with the number of one that waits");
@@ -318,6 +318,7 @@ void node_state::grant(time, request& which, worker& on) {
   lease& given = leases_[id];
   given.id = id;
   given.owner = which.owner;
+  given.home = which.asked.home;
   given.worker = on.token;
   given.in = which.in;
   given.shape = which.shape;
@@ -426,17 +427,21 @@ void node_state::end_lease(time now, lease_id id, bool tell_worker) {
   }
 }
 
+/// Also of the processes of a node, of which the head may not have heard: they had registered there
+/// while it was cut off.
 void node_state::end_all_of(time now, process_id owner) {
-  for (auto at = by_owner_.lower_bound({owner, 0});
-       at != by_owner_.end() && at->first.first == owner;) {
-    request& r = requests_.at(at->second);
-    ++at;
+  std::vector<ticket> asked;
+  for (const auto& [id, r] : requests_) {
+    if (r.owner == owner || r.asked.home == owner) asked.push_back(id);
+  }
+  for (const ticket id : asked) {
+    request& r = requests_.at(id);
     drop(r);
     erase(r);
   }
   std::vector<lease_id> owned;
   for (const auto& [id, l] : leases_) {
-    if (l.owner == owner) owned.push_back(id);
+    if (l.owner == owner || l.home == owner) owned.push_back(id);
   }
   for (const lease_id id : owned) end_lease(now, id, true);
 }

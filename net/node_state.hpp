@@ -224,6 +224,7 @@ class node_state {
   struct lease {
     lease_id id = 0;
     process_id owner = 0;
+    process_id home = 0;  ///< the owner's node
     std::uint64_t worker = 0;
     pool* in = nullptr;
     core::shape_id shape = 0;

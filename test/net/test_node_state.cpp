@@ -293,6 +293,28 @@ TEST_CASE("a worker's death ends its leases, is told with its cause, and its job
   CHECK(n.sent<net::process_died>(driver).empty());
 }
 
+// The head hears of a process from its node; what registered there while it was cut off, it does not.
+TEST_CASE("what the processes of a dead node owned is free again, also of those nobody heard of") {
+  test_node n;
+  n.worker_comes(100);
+  constexpr net::process_id far = 50;
+  constexpr net::process_id its_node = 51;
+  const auto of_far = [&](std::uint64_t request) {
+    net::request_lease what = n.wants(request, 2);
+    what.home = its_node;
+    return what;
+  };
+  n.tell(far, of_far(1));
+  n.tell(far, of_far(2));
+  n.tell(driver, n.wants(3, 2));
+  REQUIRE(n.sent<net::lease_granted>(far).size() == 1);
+  n.tell(head, net::process_died{its_node, "it was silent", false});
+  CHECK(requests_of(n.sent<net::lease_granted>(driver)) == numbers{3});
+  n.tell(far, of_far(4));
+  CHECK(n.state.report().waiting.empty());
+  CHECK(n.state.leases() == 1);
+}
+
 TEST_CASE("what a dead process owned is free again and what it waited for is forgotten") {
   test_node n;
   n.worker_comes(100);
