@@ -63,7 +63,7 @@ void lease_capacity::cpus_free(bool blocks) {
     busy_ = false;
     if (blocks) ++lent_;
     granted = next();
-    if (granted == nullptr && lent_ > 0 && state_ == state::here) {
+    if (granted == nullptr && lent_ > 0 && state_ == state::here && !closed_) {
       state_ = state::away;
       tell_(wish::suspend);
     }
@@ -82,10 +82,21 @@ void lease_capacity::resumed() {
     const std::lock_guard guard(mutex_);
     state_ = state::here;
     granted = next();
-    if (granted == nullptr && lent_ > 0 && !busy_) {
+    if (granted == nullptr && lent_ > 0 && !busy_ && !closed_) {
       state_ = state::away;
       tell_(wish::suspend);
     }
+  }
+  if (granted != nullptr) granted->granted();
+}
+
+void lease_capacity::close() {
+  core::claimant* granted = nullptr;
+  {
+    const std::lock_guard guard(mutex_);
+    closed_ = true;
+    state_ = state::here;
+    granted = next();
   }
   if (granted != nullptr) granted->granted();
 }

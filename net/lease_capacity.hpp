@@ -33,6 +33,9 @@ class lease_capacity final : public core::capacity {
 
   /// The node gave the CPUs back.
   void resumed();
+  /// The lease is over: the node takes and gives nothing any more. What still runs and blocks under
+  /// it, for an owner that is gone, goes on to its end.
+  void close();
 
  private:
   enum class state : std::uint8_t { here, away, coming };
@@ -48,8 +51,9 @@ class lease_capacity final : public core::capacity {
   core::shape_id cpus_ = 0;
   mutable std::mutex mutex_;
   state state_ = state::here;  // guarded by mutex_, as below
-  bool busy_ = false;          // somebody runs on the CPUs
-  int lent_ = 0;               // tasks that block and hold the rest of the demand
+  bool closed_ = false;
+  bool busy_ = false;  // somebody runs on the CPUs
+  int lent_ = 0;       // tasks that block and hold the rest of the demand
   std::deque<core::claimant*> resumes_;
   std::deque<core::claimant*> normals_;
 };

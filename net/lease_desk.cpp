@@ -9,6 +9,7 @@ std::uint64_t lease_desk::ask(request_lease what, lease_client& who) {
   std::uint64_t number = 0;
   {
     const std::lock_guard guard(mutex_);
+    what.home = here_.node.id;
     what = requests_.ask(std::move(what), &who, first_of(what));
     number = what.request;
   }

@@ -19,7 +19,6 @@ class lease_request_state {
   /// Numbers the request and remembers it; it is to be sent to `first`.
   const request_lease& ask(request_lease what, Client who, process_id first) {
     const std::uint64_t number = what.request = ++last_;
-    what.home = own_node;
     open& added = open_[number];
     added = {std::move(what), std::move(who), first};
     return added.what;

@@ -176,14 +176,19 @@ void task_executor::on(process_id, open_lease what) {
 }
 
 void task_executor::on(process_id, const close_lease& what) {
-  const std::lock_guard guard(mutex_);
-  early_.erase(what.lease);
-  const auto at = leases_.find(what.lease);
-  if (at == leases_.end()) return;
-  // Its last runner may still be on its way out of the queue.
-  closed_.push_back(std::move(at->second));
-  leases_.erase(at);
-  if (closed_.size() > max_closed) closed_.pop_front();
+  lease_capacity* capacity = nullptr;
+  {
+    const std::lock_guard guard(mutex_);
+    early_.erase(what.lease);
+    const auto at = leases_.find(what.lease);
+    if (at == leases_.end()) return;
+    capacity = at->second.capacity.get();
+    // Its last runner may still be on its way out of the queue.
+    closed_.push_back(std::move(at->second));
+    leases_.erase(at);
+    if (closed_.size() > max_closed) closed_.pop_front();
+  }
+  capacity->close();
 }
 
 void task_executor::on(process_id, const lease_resumed& what) {
@@ -339,6 +344,9 @@ void task_executor::process_gone(process_id gone) {
     const std::lock_guard guard(mutex_);
     for (const auto& [key, task] : running_) {
       if (key.owner == gone) orphans.push_back(task);
+    }
+    for (auto& [under, tasks] : early_) {
+      std::erase_if(tasks, [gone](const early_task& one) { return one.from == gone; });
     }
   }
   for (const detail::object_ptr& task : orphans) task->cancel(false, true);

@@ -88,6 +88,25 @@ TEST_CASE("a lease of more than CPUs runs no second task while the first one blo
   CHECK(b.grants == 1);
 }
 
+TEST_CASE("a task that blocks under a lease that is over goes on, and the node hears nothing") {
+  lease l;
+  claim a;
+  l.capacity.request(a, 1, grant_order::normal);
+  l.capacity.lend(1);
+  CHECK(l.wishes == std::vector{wish::suspend});
+  claim before;
+  l.capacity.request(before, 1, grant_order::resume);
+  CHECK(before.grants == 0);
+  l.wishes.clear();
+  l.capacity.close();
+  CHECK(before.grants == 1);
+  l.capacity.lend(1);
+  claim after;
+  l.capacity.request(after, 1, grant_order::resume);
+  CHECK(after.grants == 1);
+  CHECK(l.wishes.empty());
+}
+
 TEST_CASE("short tasks are sent ahead, long ones are not") {
   using clock = lease_window::clock;
   const clock::time_point start{};

@@ -293,7 +293,8 @@ TEST_CASE("a worker's death ends its leases, is told with its cause, and its job
   CHECK(n.sent<net::process_died>(driver).empty());
 }
 
-// The head hears of a process from its node; what registered there while it was cut off, it does not.
+// The head hears of a process from its node; what registered there while it was cut off, it does
+// not.
 TEST_CASE("what the processes of a dead node owned is free again, also of those nobody heard of") {
   test_node n;
   n.worker_comes(100);

@@ -296,6 +296,7 @@ void program::withdraw(std::uint64_t request) {
 }
 
 std::uint64_t program::ask(net::request_lease wanted, requester who) {
+  wanted.home = node_;
   const net::request_lease& asked = requests_.ask(std::move(wanted), who, node_);
   sim_.w.record(lease_asked, id(), asked.request, [&] {
     return name_of(id()) + " asks for a lease, request " + std::to_string(asked.request);
