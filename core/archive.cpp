@@ -64,6 +64,10 @@ void output_archive::put_large_array(const void* data, std::size_t size, bool st
   }
 }
 
+void output_archive::refuse_personal() const {
+  throw archive_error("a value with refs or handles in it is kept by its owner, not by a store");
+}
+
 std::size_t output_archive::put_shared_id(std::shared_ptr<const void> pointer, std::type_index type,
                                           bool owning, name_view name) {
   if (!pointer) {

@@ -1,5 +1,6 @@
 #include <troupe/detail/object_state.hpp>
 
+#include <mutex>
 #include <thread>
 
 namespace troupe::detail {
@@ -23,6 +24,13 @@ struct dying_queue {
 thread_local dying_queue dying;
 
 constexpr int max_nested_destroy = 32;
+
+/// Of those who read a value from the store at the same time one makes it. A lock for each object
+/// would cost all objects for what few need.
+std::mutex& loading_lock(const object_state* object) {
+  static auto* const locks = new std::mutex[64];
+  return locks[(reinterpret_cast<std::uintptr_t>(object) / 64) % 64];
+}
 
 void fire_all(continuation* list) noexcept {
   if (list == nullptr) return;
@@ -65,8 +73,42 @@ void object_state::lock() noexcept {
 }
 
 void object_state::complete(void* value) noexcept {
-  value_ = value;
+  value_.store(value, std::memory_order_relaxed);
   publish(is_value);
+}
+
+void object_state::complete_stored(stored_ptr where) noexcept {
+  stored_ = std::move(where);
+  publish(is_value | in_store);
+}
+
+void object_state::keep_stored(stored_ptr where) noexcept {
+  lock();
+  if (!stored_) stored_.swap(where);
+  unlock();
+  state_.fetch_or(in_store, std::memory_order_release);
+}
+
+stored_ptr object_state::stored() const noexcept {
+  if (!is_in_store()) return {};
+  lock();
+  stored_ptr where = stored_;
+  unlock();
+  return where;
+}
+
+void* object_state::read_stored(const mapped_value&) {
+  throw object_lost_error("the object's value cannot be read from the store");
+}
+
+void* object_state::load(
+    const std::optional<std::chrono::steady_clock::time_point>& until) {
+  const mapping from = stored()->map(until);  // may wait: not under the lock
+  const std::lock_guard guard(loading_lock(this));
+  if (void* const here = value_.load(std::memory_order_acquire)) return here;
+  void* const made = read_stored(*from);
+  value_.store(made, std::memory_order_release);
+  return made;
 }
 
 void object_state::fail(failure_ptr why) noexcept {

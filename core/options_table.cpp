@@ -216,6 +216,8 @@ constexpr std::array options{
     text_option<&config::job_namespace>("namespace", "NAME", "namespace of named actors"),
     text_option<&config::address>("address", "ADDRESS",
                                   "cluster to connect to; empty: everything in this process"),
+    bytes_option<&config::max_inline_bytes, 1, pebi>(
+        "max-inline-bytes", "values of so many bytes lie in the node's store"),
     option_info{
         .name = "log-level",
         .value_name = "LEVEL",

@@ -1,6 +1,7 @@
 #include "core/sharing.hpp"
 
 #include <atomic>
+#include <limits>
 
 #include <troupe/archive.hpp>
 #include <troupe/error.hpp>
@@ -33,6 +34,48 @@ sharing* find_sharing() noexcept { return the_sharing.load(std::memory_order_acq
 
 namespace troupe::detail {
 
+std::atomic<std::size_t> store_threshold{std::numeric_limits<std::size_t>::max()};
+
+mapped_value::~mapped_value() = default;
+stored_value::~stored_value() = default;
+
+stored_ptr store_value(std::span<const std::byte> inline_bytes,
+                       std::span<const std::span<const std::byte>> segments,
+                       std::string_view made_by) {
+  core::sharing* const shares = core::find_sharing();
+  if (shares == nullptr) return nullptr;
+  return shares->store_value(inline_bytes, segments, made_by, false);
+}
+
+stored_ptr store_result(std::span<const std::byte> inline_bytes,
+                        std::span<const std::span<const std::byte>> segments,
+                        std::string_view made_by) {
+  core::sharing* const shares = core::find_sharing();
+  if (shares == nullptr) return nullptr;
+  return shares->store_value(inline_bytes, segments, made_by, true);
+}
+
+void save_stored(output_archive& archive, const stored_value& where) {
+  core::require_sharing("a stored value").save_stored(archive, where);
+}
+
+stored_ptr load_stored(input_archive& archive, bool given) {
+  return core::require_sharing("a stored value").load_stored(archive, given);
+}
+
+raw_array view_raw_array(const mapped_value& value, std::size_t element_size,
+                         std::size_t alignment) {
+  constexpr name_view name{"array", 5};
+  input_archive archive(value.inline_bytes(), value.segments());
+  const std::size_t count = archive.get_array_count(element_size, name);
+  const std::span<const std::byte> raw = archive.get_array(count * element_size, name);
+  archive.finish(name);
+  if (reinterpret_cast<std::uintptr_t>(raw.data()) % alignment != 0) {
+    archive.fail(name, "its elements are not aligned to " + std::to_string(alignment) + " bytes");
+  }
+  return {raw.data(), count};
+}
+
 remote_object::~remote_object() {
   if (owner_ == 0) return;
   if (core::sharing* const shares = core::find_sharing()) shares->dropped(*this);
@@ -47,6 +90,7 @@ bool remote_object::cancel(bool, bool recursive) {
 }
 
 void save_ref(output_archive& archive, const object_ptr& object, const object_ops& ops) {
+  archive.note_personal();
   core::require_sharing("an object_ref").save_ref(archive, object, ops);
 }
 
@@ -55,6 +99,7 @@ object_ptr load_ref(input_archive& archive, const object_ops& ops) {
 }
 
 void save_handle(output_archive& archive, const actor_core_ptr& actor) {
+  archive.note_personal();
   core::require_sharing("an actor_handle").save_handle(archive, actor);
 }
 

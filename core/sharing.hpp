@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string_view>
 
 #include <troupe/detail/actor_api.hpp>
 #include <troupe/detail/sharing.hpp>
+#include <troupe/detail/stored_value.hpp>
 
 namespace troupe::core {
 
@@ -22,6 +25,13 @@ class sharing {
                                              const detail::class_info& info) = 0;
   /// The last ref of this process to an object of another one has gone.
   virtual void dropped(detail::remote_object& object) noexcept = 0;
+  /// As the functions of detail/stored_value.hpp.
+  virtual detail::stored_ptr store_value(std::span<const std::byte> inline_bytes,
+                                         std::span<const std::span<const std::byte>> segments,
+                                         std::string_view made_by, bool is_result) = 0;
+  virtual void save_stored(detail::output_archive& archive,
+                           const detail::stored_value& where) = 0;
+  virtual detail::stored_ptr load_stored(detail::input_archive& archive, bool given) = 0;
   /// Forwards a cancel to the object's owner.
   virtual void cancel(detail::remote_object& object, bool recursive) noexcept = 0;
 };

@@ -40,6 +40,7 @@ cluster::cluster(core::runtime& runtime, const cluster_address& at, register_pro
     : here_(&runtime), output_(runtime.settings.dedup_output) {
   here_.is_worker = introduction.role == process_role::worker;
   node_folder_ = at.node_folder;
+  values_ = std::make_shared<value_store>(here_);
   objects_ = std::make_unique<object_sharing>(here_);
   desk_ = std::make_unique<lease_desk>(here_);
   owner_ = std::make_unique<task_owner>(here_, *desk_);
@@ -91,10 +92,21 @@ cluster::cluster(core::runtime& runtime, const cluster_address& at, register_pro
   here_.node_name = registration_->node_name;
   core::set_node_name(here_.node_name);
   here_.net->learn(here_.head);
+  try {
+    values_->open(registration_->store_socket, runtime.settings.max_inline_bytes);
+  } catch (...) {
+    guard.unlock();
+    core::set_sharing(nullptr);
+    closed_.store(true);
+    values_->close();
+    net_.reset();
+    throw;
+  }
 }
 
 cluster::~cluster() {
   if (core::find_sharing() == this) core::set_sharing(nullptr);
+  values_->close();
   const std::string socket = here_.net->self().local;
   closed_.store(true);
   net_.reset();  // its thread may still be in one of the functions below
@@ -186,6 +198,7 @@ void cluster::received(process_id from, message&& what) {
     return;
   }
   const auto kind_of = what.kind;
+  const no_store_scope on_this_thread;
   try {
     handle(from, std::move(what));
   } catch (const std::exception& e) {
@@ -286,6 +299,12 @@ void cluster::handle(process_id from, message&& what) {
       objects_->cancel_lent(order.object, order.recursive);
       break;
     }
+    case kind::value_source:
+      values_->on(unpack<value_source>(what));
+      break;
+    case kind::value_chunk:
+      values_->on(from, unpack<value_chunk>(what), what);
+      break;
     case kind::create_actor:
       host_->on(from, unpack<net::create_actor>(what), what);
       break;
@@ -366,6 +385,7 @@ void cluster::process_gone(process_id gone, const std::string& cause) {
   directory_->process_gone(gone, cause);
   host_->process_gone(gone, cause);
   objects_->process_gone(gone, cause);
+  values_->process_gone(gone, cause);
   if (gone != here_.node.id) return;
   // Who was told of everything by its node is told of nothing any more.
   const std::string why = "the node of this process is gone: " + cause;
@@ -649,6 +669,22 @@ void cluster::dropped(detail::remote_object& object) noexcept { objects_->droppe
 
 void cluster::cancel(detail::remote_object& object, bool recursive) noexcept {
   objects_->cancel(object, recursive);
+}
+
+detail::stored_ptr cluster::store_value(std::span<const std::byte> inline_bytes,
+                                        std::span<const std::span<const std::byte>> segments,
+                                        std::string_view made_by, bool is_result) {
+  process_id owner = 0;
+  if (is_result && transfer_scope::current != nullptr) owner = transfer_scope::current->other();
+  return values_->store(inline_bytes, segments, made_by, owner);
+}
+
+void cluster::save_stored(detail::output_archive& archive, const detail::stored_value& where) {
+  values_->save(archive, where);
+}
+
+detail::stored_ptr cluster::load_stored(detail::input_archive& archive, bool given) {
+  return values_->load(archive, given);
 }
 
 }  // namespace troupe::net

@@ -25,6 +25,7 @@
 #include "net/remote_actor.hpp"
 #include "net/task_executor.hpp"
 #include "net/task_owner.hpp"
+#include "net/value_store.hpp"
 
 namespace troupe::net {
 
@@ -66,6 +67,11 @@ class cluster final : public core::cluster_link, public core::sharing, public en
                                      const detail::class_info& info) override;
   void dropped(detail::remote_object& object) noexcept override;
   void cancel(detail::remote_object& object, bool recursive) noexcept override;
+  detail::stored_ptr store_value(std::span<const std::byte> inline_bytes,
+                                 std::span<const std::span<const std::byte>> segments,
+                                 std::string_view made_by, bool is_result) override;
+  void save_stored(detail::output_archive& archive, const detail::stored_value& where) override;
+  detail::stored_ptr load_stored(detail::input_archive& archive, bool given) override;
 
  private:
   /// An answer that a thread of the user's waits for.
@@ -111,6 +117,7 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   bool started_ = false;             // of the endpoint's thread, as the next one
   std::vector<std::pair<process_id, message>> early_;
   output_printer output_;
+  std::shared_ptr<value_store> values_;  // shared with values that outlive this
   std::unique_ptr<object_sharing> objects_;
   std::unique_ptr<lease_desk> desk_;
   std::unique_ptr<task_owner> owner_;

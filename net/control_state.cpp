@@ -228,7 +228,8 @@ status control_state::make_status() const {
     const std::string& address =
         n.info.node.remote.empty() ? n.info.node.local : n.info.node.remote;
     result.nodes.push_back({n.info.name, address, n.info.total, n.last.available, n.last.waiting,
-                            n.info.labels, n.last.workers, n.last.actors, id == settings_.self.id});
+                            n.info.labels, n.last.workers, n.last.actors, id == settings_.self.id,
+                            n.last.store});
   }
   std::sort(result.nodes.begin(), result.nodes.end(), [](const auto& a, const auto& b) {
     return a.head != b.head ? a.head : a.name < b.name;

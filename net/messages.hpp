@@ -51,6 +51,16 @@ enum class kind : std::uint16_t {
   object_value,
   refs_changed,
   cancel_object,
+  claim_value,
+  drop_value,
+  pull_value,
+  value_source,
+  pull_chunk,
+  value_chunk,
+  end_pull,
+  pull_ended,
+  copy_dropped,
+  drop_copy,
   // actors
   create_actor = 80,
   actor_created,
@@ -90,6 +100,8 @@ enum class kind : std::uint16_t {
   ask_status = 140,
   status,
   stop_node,
+  ask_memory,
+  memory_use,
 };
 
 /// An archived value in a body: its small part, and how many of the message's attachments are its.
@@ -168,10 +180,11 @@ struct registered {
   std::string session_dir;
   demand total;  ///< of the node
   std::string job_namespace;
-  peer driver;  ///< to a worker: its job's
+  peer driver;              ///< to a worker: its job's
+  std::string store_socket;  ///< path, on the node's machine, where its object store answers
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(refused, job, head, node_name, session_dir, total, job_namespace, driver);
+    archive(refused, job, head, node_name, session_dir, total, job_namespace, driver, store_socket);
   }
 };
 
@@ -514,6 +527,119 @@ struct refs_changed {
   }
 };
 
+// -- large values ---------------------------------------------------------------------------------
+// They lie in the stores of nodes; net/store_state.hpp. A value is named by its home, the node that
+// it was made on, and a number.
+
+/// Owner to the home: it has heard of a value that another process made for it.
+struct claim_value {
+  static constexpr auto what = kind::claim_value;
+  global_id value;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(value);
+  }
+};
+
+/// Owner to the home: nobody needs it any more.
+struct drop_value {
+  static constexpr auto what = kind::drop_value;
+  global_id value;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(value);
+  }
+};
+
+/// A node, or a process that has none, to the home: where can I get it?
+struct pull_value {
+  static constexpr auto what = kind::pull_value;
+  global_id value;
+  bool keeps = true;  ///< a node, which will have a copy
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(value, keeps);
+  }
+};
+
+struct value_source {
+  static constexpr auto what = kind::value_source;
+  global_id value;
+  std::uint64_t size = 0;
+  peer source;
+  std::string refused;  ///< why there is none
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(value, size, source, refused);
+  }
+};
+
+/// To the source: send that part.
+struct pull_chunk {
+  static constexpr auto what = kind::pull_chunk;
+  global_id value;
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(value, offset, size);
+  }
+};
+
+/// The part, as an attachment.
+struct value_chunk {
+  static constexpr auto what = kind::value_chunk;
+  global_id value;
+  std::uint64_t offset = 0;
+  bool missing = false;  ///< the source does not have the value (any more)
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(value, offset, missing);
+  }
+};
+
+/// To the source: nothing more is wanted.
+struct end_pull {
+  static constexpr auto what = kind::end_pull;
+  global_id value;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(value);
+  }
+};
+
+/// To the home: how a transfer from the source that it named has ended.
+struct pull_ended {
+  static constexpr auto what = kind::pull_ended;
+  global_id value;
+  process_id source = 0;
+  bool done = false;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(value, source, done);
+  }
+};
+
+/// A node to the home: its copy is gone.
+struct copy_dropped {
+  static constexpr auto what = kind::copy_dropped;
+  global_id value;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(value);
+  }
+};
+
+/// The home to a node: the value is freed.
+struct drop_copy {
+  static constexpr auto what = kind::drop_copy;
+  global_id value;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(value);
+  }
+};
+
 // -- actors ---------------------------------------------------------------------------------------
 // An actor is owned by the process that created it, a detached one by the head. The owner decides
 // about its life; `incarnation` counts its lives and is part of every message about one.
@@ -770,6 +896,18 @@ struct joined {
   }
 };
 
+/// How full a node's object store is; all 0 where there is none.
+struct store_use {
+  std::uint64_t capacity = 0;
+  std::uint64_t used = 0;
+  std::uint64_t spilled = 0;
+  bool operator==(const store_use&) const = default;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(capacity, used, spilled);
+  }
+};
+
 /// Node to the head when it changed, and as a heartbeat.
 struct node_report {
   static constexpr auto what = kind::node_report;
@@ -777,9 +915,10 @@ struct node_report {
   std::vector<std::pair<demand, std::uint32_t>> waiting;  ///< demands and how many of each
   std::uint32_t workers = 0;
   std::uint32_t actors = 0;  ///< that have a lease here
+  store_use store;
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(available, waiting, workers, actors);
+    archive(available, waiting, workers, actors, store);
   }
 };
 
@@ -987,9 +1126,10 @@ struct status {
     std::uint32_t workers = 0;
     std::uint32_t actors = 0;
     bool head = false;
+    store_use store;
     template <class Archive>
     void serialize(Archive& archive) {
-      archive(name, address, total, available, waiting, labels, workers, actors, head);
+      archive(name, address, total, available, waiting, labels, workers, actors, head, store);
     }
   };
   struct named_actor {
@@ -1024,6 +1164,57 @@ struct status {
   template <class Archive>
   void serialize(Archive& archive) {
     archive(nodes, actors, groups, jobs);
+  }
+};
+
+/// A tool to a node: what is in its object store?
+struct ask_memory {
+  static constexpr auto what = kind::ask_memory;
+  template <class Archive>
+  void serialize(Archive&) {}
+};
+
+struct memory_use {
+  static constexpr auto what = kind::memory_use;
+  struct process {
+    process_id id = 0;
+    std::int64_t pid = 0;  ///< 0: it has no connection to this store
+    template <class Archive>
+    void serialize(Archive& archive) {
+      archive(id, pid);
+    }
+  };
+  struct value {
+    std::string name;
+    std::uint64_t size = 0;
+    process owner;
+    std::string made_by;  ///< the task, or the place of the `put`
+    bool copy = false;    ///< of a value that was made on another node
+    bool in_memory = false;
+    bool in_file = false;
+    bool writing = false;
+    bool waiting = false;  ///< to be restored, or pulled
+    std::vector<process> readers;
+    template <class Archive>
+    void serialize(Archive& archive) {
+      archive(name, size, owner, made_by, copy, in_memory, in_file, writing, waiting, readers);
+    }
+  };
+  std::string node;
+  std::uint64_t capacity = 0;
+  std::uint64_t used = 0;
+  std::uint64_t pinned = 0;
+  std::uint64_t spilled = 0;
+  std::uint64_t waiting = 0;  ///< requests for memory
+  std::uint64_t spills = 0;   ///< ever, as those below
+  std::uint64_t restores = 0;
+  std::uint64_t evictions = 0;
+  std::uint64_t pulls = 0;
+  std::vector<value> values;  ///< the largest first, at most 100,000
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(node, capacity, used, pinned, spilled, waiting, spills, restores, evictions, pulls,
+            values);
   }
 };
 

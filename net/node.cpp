@@ -19,6 +19,7 @@
 #include "net/control_state.hpp"
 #include "net/demand.hpp"
 #include "net/node_state.hpp"
+#include "net/object_store.hpp"
 #include "net/pack.hpp"
 #include "net/worker_environment.hpp"
 #include "net/worker_processes.hpp"
@@ -56,6 +57,15 @@ class node::implementation final : public endpoint_handler, public worker_watche
     wanted.advertised_host = options_.advertised_host;
     wanted.cluster_key = options_.cluster_key;
     endpoint_ = std::make_unique<endpoint>(std::move(wanted), *this);
+    if (options_.store_bytes > 0) {
+      store_ =
+          std::make_unique<object_store>(object_store_options{.node = options_.name,
+                                                              .socket_path = store_socket(),
+                                                              .capacity = options_.store_bytes,
+                                                              .spill_dir = options_.spill_dir,
+                                                              .patience = options_.store_patience},
+                                         *endpoint_);
+    }
     processes_ = std::make_unique<worker_processes>(
         worker_logs{options_.session_dir + "/logs", options_.worker_log, options_.worker_logs},
         *this);
@@ -83,6 +93,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
       });
       silent.get_future().wait();
       processes_.reset();
+      store_.reset();
       endpoint_->flush(std::chrono::milliseconds(500));
       endpoint_.reset();
     }
@@ -172,6 +183,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
     settings.head = head;
     settings.name = options_.name;
     settings.session_dir = options_.session_dir;
+    if (store_) settings.store_socket = store_socket();
     settings.total = options_.total;
     settings.labels = options_.labels;
     settings.stop_grace = options_.stop_grace;
@@ -211,7 +223,9 @@ class node::implementation final : public endpoint_handler, public worker_watche
       if ((news || now - reported_ >= heartbeat_interval) && !TROUPE_FAULT("node.slow_heartbeat")) {
         reported_version_ = node_->report_version();
         reported_ = now;
-        to_head(node_->report());
+        node_report report = node_->report();
+        if (store_) report.store = store_->use();
+        to_head(std::move(report));
         carry_out();
       }
     }
@@ -283,6 +297,20 @@ class node::implementation final : public endpoint_handler, public worker_watche
         return of_node<suspend_lease>(from, what);
       case kind::resume_lease:
         return of_node<resume_lease>(from, what);
+
+      case kind::claim_value:
+      case kind::drop_value:
+      case kind::pull_value:
+      case kind::value_source:
+      case kind::pull_chunk:
+      case kind::value_chunk:
+      case kind::end_pull:
+      case kind::pull_ended:
+      case kind::copy_dropped:
+      case kind::drop_copy:
+      case kind::ask_memory:
+        if (store_) return store_->received(from, std::move(what));
+        return refuse_value(from, what);
 
       case kind::process_died:
         return of_head<process_died>(from, what);
@@ -367,6 +395,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
   void to_node(process_id from, T what) {
     if constexpr (std::is_same_v<T, process_died>) {
       if (what.process == self_.id) return;
+      if (store_) store_->process_gone(what.process, what.cause);
       if (guest_) guest_->process_died(what);
     }
     node_->received(clock::now(), from, std::move(what));
@@ -413,6 +442,9 @@ class node::implementation final : public endpoint_handler, public worker_watche
   void act(send_from_node& e) {
     std::visit(
         [&](auto& what) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(what)>, process_died>) {
+            if (store_) store_->process_gone(what.process, what.cause);
+          }
           if (e.to == node_->settings().head.id) return to_head(std::move(what));
           deliver(e.to, pack(std::move(what)));
         },
@@ -464,6 +496,24 @@ class node::implementation final : public endpoint_handler, public worker_watche
         path.find("..") == std::string::npos) {
       ::unlink(path.c_str());
     }
+  }
+
+  // -- the object store ---------------------------------------------------------------------------
+
+  std::string store_socket() const { return options_.session_dir + "/store"; }
+
+  /// Without a store nothing of another node's can be read here, and nobody can have told of one.
+  void refuse_value(process_id from, const message& what) {
+    if (static_cast<kind>(what.kind) == kind::ask_memory) {
+      memory_use nothing;
+      nothing.node = options_.name;
+      endpoint_->send(from, pack(std::move(nothing)));
+    }
+    if (static_cast<kind>(what.kind) != kind::pull_value) return;
+    value_source none;
+    none.value = unpack<pull_value>(what).value;
+    none.refused = "node '" + options_.name + "' has no object store";
+    endpoint_->send(from, pack(std::move(none)));
   }
 
   // -- workers ------------------------------------------------------------------------------------
@@ -556,6 +606,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
   std::atomic<std::size_t> output_on_its_way_{0};
   std::mutex dropped_mutex_;
   std::map<std::uint64_t, std::uint64_t> dropped_;  // lines by token; guarded by dropped_mutex_
+  std::unique_ptr<object_store> store_;
   std::unique_ptr<worker_processes> processes_;
   const bool is_head_;
   peer self_;

@@ -96,6 +96,7 @@ void node_state::greet(const process& who) {
   answer.total = to_demand(settings_.total);
   answer.job_namespace = of.program->job_namespace;
   answer.driver = of.driver;
+  if (who.at.host == settings_.self.host) answer.store_socket = settings_.store_socket;
   send(who.at.id, std::move(answer));
 }
 

@@ -31,6 +31,7 @@ struct node_settings {
   peer head;  ///< equal to `self` on the head
   std::string name;
   std::string session_dir;
+  std::string store_socket;  ///< empty: there is no object store
   core::resource_set total;
   std::vector<std::pair<std::string, std::string>> labels;
 

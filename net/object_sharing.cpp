@@ -207,7 +207,7 @@ struct object_sharing::sending final : detail::continuation {
     object_value value;
     value.object = local;
     value.value = outcome_for(to, carrier, what.object, [this](detail::output_archive& archive) {
-      what.ops->save_value(archive, what.object->value());
+      what.ops->save_value(archive, *what.object);
     });
     message packed = pack(std::move(value));
     packed.attachments = std::move(carrier.attachments);

@@ -43,6 +43,13 @@ bool store_state::in_memory(stored_id id) const {
          (at->second.at == place::memory || at->second.at == place::spilling);
 }
 
+std::uint64_t store_state::size_of(stored_id id) const {
+  const auto at = entries_.find(id);
+  if (at == entries_.end() || at->second.dropped) return 0;
+  const place where = at->second.at;
+  return where == place::writing || where == place::fetching ? 0 : at->second.size;
+}
+
 void store_state::forget_holding(process_id client, stored_id id) {
   const auto at = holdings_.find(client);
   if (at == holdings_.end()) return;
@@ -74,6 +81,7 @@ void store_state::erase(entry& of) {
   TROUPE_ASSERT(of.at != place::spilling && of.at != place::restoring,
                 "a value is erased while its block is being copied");
   leave_idle(of);
+  if (of.claim_by) --unclaimed_;
   if (of.offset) memory_.free(*of.offset);
   if (of.file_offset) {
     file_.free(*of.file_offset);
@@ -228,11 +236,15 @@ void store_state::create(time now, process_id client, store_ticket ticket, std::
   waiters_.emplace(ticket, waiter{client, {}});
 }
 
-void store_state::seal(process_id client, stored_id id) {
+void store_state::seal(time now, process_id client, stored_id id) {
   entry* const of = find(id);
   if (of == nullptr || of->at != place::writing || of->maker != client) return;
   of->at = place::memory;
   forget_holding(client, id);
+  if (!of->claimed) {
+    of->claim_by = now + settings_.claim_within;
+    ++unclaimed_;
+  }
   answer_waiting(*of);
   settle(*of);
   if (dead_.contains(of->label.owner)) drop(id);
@@ -336,6 +348,7 @@ void store_state::claim(stored_id id) {
   entry* const of = find(id);
   if (of == nullptr) return;
   of->claimed = true;
+  if (of->claim_by) --unclaimed_;
   of->claim_by.reset();
 }
 
@@ -357,7 +370,7 @@ void store_state::drop(stored_id id) {
   settle(*of);
 }
 
-void store_state::process_gone(time now, process_id who) {
+void store_state::process_gone(process_id who) {
   dead_.insert(who);
   std::vector<store_ticket> tickets;
   for (const auto& [ticket, waiting] : waiters_) {
@@ -381,11 +394,7 @@ void store_state::process_gone(time now, process_id who) {
   }
   std::vector<stored_id> orphans;
   for (auto& [id, of] : entries_) {
-    if (of.primary && of.label.owner == who) {
-      orphans.push_back(id);
-    } else if (of.primary && of.maker == who && !of.claimed && !of.claim_by) {
-      of.claim_by = now + settings_.claim_within;
-    }
+    if (of.primary && of.label.owner == who) orphans.push_back(id);
   }
   for (const stored_id id : orphans) drop(id);
 }
@@ -493,7 +502,10 @@ void store_state::tick(time now) {
   for (const auto& [id, of] : entries_) {
     if (of.claim_by && *of.claim_by <= now) unclaimed.push_back(id);
   }
-  for (const stored_id id : unclaimed) drop(id);
+  for (const stored_id id : unclaimed) {
+    claim(id);  // by nobody: it goes when nobody reads it
+    drop(id);
+  }
 }
 
 // -- asked

@@ -30,11 +30,13 @@ struct store_settings {
   std::uint64_t capacity = 0;
   /// Of the file that values are spilled to; 0: nothing is spilled.
   std::uint64_t spill_capacity = std::uint64_t{1} << 46;
-  std::uint32_t parallel_io = 2;                   ///< spills and restores under way
-  std::chrono::milliseconds patience{30'000};      ///< restores and pulls wait so long for memory
-  std::chrono::milliseconds claim_within{30'000};  ///< after its maker has died
-  std::chrono::milliseconds spill_retry{1'000};    ///< after a spill has failed
-  std::string spill_place;                         ///< for messages
+  std::uint32_t parallel_io = 2;               ///< spills and restores under way
+  std::chrono::milliseconds patience{30'000};  ///< restores and pulls wait so long for memory
+  /// A result that its owner has not claimed so long after it was sealed is freed: the owner did
+  /// not want it any more when it came.
+  std::chrono::milliseconds claim_within{300'000};
+  std::chrono::milliseconds spill_retry{1'000};  ///< after a spill has failed
+  std::string spill_place;                       ///< for messages
 };
 
 /// What is told of a value when it is made.
@@ -134,7 +136,7 @@ class store_state {
   // -- requests of clients ------------------------------------------------------------------------
   void create(time now, process_id client, store_ticket ticket, std::uint64_t size,
               store_label label, std::chrono::milliseconds patience);
-  void seal(process_id client, stored_id id);
+  void seal(time now, process_id client, stored_id id);
   /// The maker will not write it after all.
   void abort(process_id client, stored_id id);
   void pin(time now, process_id client, store_ticket ticket, stored_id id);
@@ -148,7 +150,7 @@ class store_state {
   void drop(stored_id id);
 
   // -- of processes, wherever they lived ----------------------------------------------------------
-  void process_gone(time now, process_id who);
+  void process_gone(process_id who);
 
   // -- what came of effects -----------------------------------------------------------------------
   void spilled(time now, stored_id id, const std::string& failure);
@@ -188,7 +190,14 @@ class store_state {
   use usage() const;
   bool holds(stored_id id) const { return entries_.contains(id); }
   bool in_memory(stored_id id) const;
+  /// Of a value that is sealed; 0 when there is none.
+  std::uint64_t size_of(stored_id id) const;
+  /// Whether time can change anything.
+  bool wants_ticks() const noexcept {
+    return !urgent_.empty() || !creates_.empty() || unclaimed_ > 0;
+  }
   const block_allocator& memory() const noexcept { return memory_; }
+  std::uint64_t spilled_bytes() const noexcept { return file_.used(); }
 
  private:
   enum class place : std::uint8_t {
@@ -264,6 +273,7 @@ class store_state {
   bounded_set<process_id> dead_;
   std::uint32_t io_ = 0;
   std::uint64_t spilling_bytes_ = 0;
+  std::size_t unclaimed_ = 0;  ///< entries with a `claim_by`
   std::optional<time> no_spill_before_;
   std::string spill_trouble_;
   use counted_;

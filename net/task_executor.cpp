@@ -47,7 +47,7 @@ struct task_executor::answering final : detail::continuation {
       core::exit_by_fault();
     }
     message carrier;
-    const auto& call = static_cast<const detail::invocation&>(*task);
+    auto& call = static_cast<detail::invocation&>(*task);
     outcome result = outcome_for(key.owner, carrier, task, [&](detail::output_archive& archive) {
       call.archive_result(archive);
     });

@@ -64,7 +64,7 @@ class TROUPE_API remote_stream {
  public:
   virtual const stream_ptr& stream() const noexcept = 0;
   virtual object_ptr read_item(input_archive& archive) = 0;
-  virtual void write_item(const object_state& item, output_archive& archive) const = 0;
+  virtual void write_item(object_state& item, output_archive& archive) const = 0;
 
  protected:
   ~remote_stream() = default;

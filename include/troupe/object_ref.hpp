@@ -6,17 +6,21 @@
 #include <cstddef>
 #include <initializer_list>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <tuple>
 #include <type_traits>
 #include <typeinfo>
 #include <utility>
 #include <vector>
 
+#include <troupe/array_view.hpp>
 #include <troupe/detail/archivable.hpp>
 #include <troupe/detail/copyable.hpp>
 #include <troupe/detail/object_state.hpp>
+#include <troupe/detail/remote_value.hpp>
 #include <troupe/detail/sharing.hpp>
 #include <troupe/detail/waiting.hpp>
 #include <troupe/error.hpp>
@@ -140,13 +144,23 @@ inline constexpr bool detail::stays_in_process_v<any_ref> = true;
 // -- put ------------------------------------------------------------------------------------------
 
 /// Makes an object from a value. The value lives until the last ref to it goes.
+/// In a cluster a large one goes to the node's store, in one copy, where all processes of the node
+/// read it in place; without refs or handles in it.
+///
+/// @throws out_of_memory_error when the store has no room for it within a while.
 template <class T>
 requires(!std::is_lvalue_reference_v<T> ||
-         detail::copyable_v<std::decay_t<T>>) object_ref<std::decay_t<T>> put(T&& value) {
+         detail::copyable_v<std::decay_t<T>>) object_ref<std::decay_t<T>>
+    put(T&& value, const std::source_location& place = std::source_location::current()) {
   using stored = std::decay_t<T>;
   static_assert(detail::archivable_v<stored>,
                 "troupe: cereal cannot archive this type, so it cannot cross a process: give it a "
                 "serialize() or wrap it in troupe::in_process<T>");
+  if (detail::least_stored() != std::numeric_limits<std::size_t>::max()) {
+    if (auto object = detail::put_into_store<stored>(value, place)) {
+      return object_ref<stored>(std::move(object));
+    }
+  }
   return object_ref<stored>(detail::value_object<stored>::make(std::forward<T>(value)));
 }
 
@@ -155,19 +169,25 @@ requires(!std::is_lvalue_reference_v<T> ||
 namespace detail {
 
 template <class T>
-T read(const object_state& object) {
+T read(const object_state& object, [[maybe_unused]] const deadline& until = {}) {
   if (object.has_failed()) throw_failure(object);
   if constexpr (!std::is_void_v<T>) {
     static_assert(copyable_v<T>,
                   "troupe: the type is move-only: use get(std::move(ref)) or view(ref)");
+    if constexpr (storable_v<T>) {
+      if (!object.value_is_here()) return copy_from_store<T>(object, until);
+    }
     return *static_cast<const T*>(object.value());
   }
 }
 
 template <class T>
-T take(object_state& object) {
+T take(object_state& object, [[maybe_unused]] const deadline& until = {}) {
   if (object.has_failed()) throw_failure(object);
   if constexpr (!std::is_void_v<T>) {
+    if constexpr (storable_v<T>) {
+      if (!object.value_is_here()) return copy_from_store<T>(object, until);
+    }
     T& value = *static_cast<T*>(object.value());
     if (object.sole_ref()) return T(std::move(value));
     if constexpr (copyable_v<T>) {
@@ -180,13 +200,12 @@ T take(object_state& object) {
 }
 
 template <class T>
-void wait_for_ref(const object_ref<T>& ref, std::optional<std::chrono::nanoseconds> timeout) {
-  if (!ref.ready()) wait_until_ready(ref.state(), deadline_after(timeout));
+void wait_for_ref(const object_ref<T>& ref, const deadline& until) {
+  if (!ref.ready()) wait_until_ready(ref.state(), until);
 }
 
 template <class T>
-void wait_for_all(const std::vector<object_ref<T>>& refs,
-                  std::optional<std::chrono::nanoseconds> timeout) {
+void wait_for_all(const std::vector<object_ref<T>>& refs, const deadline& until) {
   std::vector<object_state*> objects;
   objects.reserve(refs.size());
   for (const object_ref<T>& ref : refs) {
@@ -195,7 +214,7 @@ void wait_for_all(const std::vector<object_ref<T>>& refs,
     if (!object.ready()) objects.push_back(&object);
   }
   if (objects.empty()) return;
-  if (object_state* failed = wait_until_all_ready(objects, deadline_after(timeout))) {
+  if (object_state* failed = wait_until_all_ready(objects, until)) {
     throw_failure(*failed);
   }
 }
@@ -209,25 +228,28 @@ void wait_for_all(const std::vector<object_ref<T>>& refs,
 /// @throws what the task threw; `task_cancelled_error` inside a task that is cancelled meanwhile.
 template <class T>
 T get(const object_ref<T>& ref, std::optional<std::chrono::nanoseconds> timeout = {}) {
-  detail::wait_for_ref(ref, timeout);
-  return detail::read<T>(ref.state());
+  const detail::deadline until = detail::deadline_after(timeout);
+  detail::wait_for_ref(ref, until);
+  return detail::read<T>(ref.state(), until);
 }
 template <class T>
 T get(object_ref<T>&& ref, std::optional<std::chrono::nanoseconds> timeout = {}) {
   const object_ref<T> own = std::move(ref);
-  detail::wait_for_ref(own, timeout);
-  return detail::take<T>(own.state());
+  const detail::deadline until = detail::deadline_after(timeout);
+  detail::wait_for_ref(own, until);
+  return detail::take<T>(own.state(), until);
 }
 
 /// The values of many, in their order. Throws as soon as one has failed.
 template <class T>
 auto get(const std::vector<object_ref<T>>& refs,
          std::optional<std::chrono::nanoseconds> timeout = {}) {
-  detail::wait_for_all(refs, timeout);
+  const detail::deadline until = detail::deadline_after(timeout);
+  detail::wait_for_all(refs, until);
   if constexpr (!std::is_void_v<T>) {
     std::vector<T> values;
     values.reserve(refs.size());
-    for (const object_ref<T>& ref : refs) values.push_back(detail::read<T>(ref.state()));
+    for (const object_ref<T>& ref : refs) values.push_back(detail::read<T>(ref.state(), until));
     return values;
   } else {
     for (const object_ref<T>& ref : refs) detail::read<T>(ref.state());
@@ -235,13 +257,14 @@ auto get(const std::vector<object_ref<T>>& refs,
 }
 template <class T>
 auto get(std::vector<object_ref<T>>&& refs, std::optional<std::chrono::nanoseconds> timeout = {}) {
-  detail::wait_for_all(refs, timeout);
+  const detail::deadline until = detail::deadline_after(timeout);
+  detail::wait_for_all(refs, until);
   if constexpr (!std::is_void_v<T>) {
     std::vector<T> values;
     values.reserve(refs.size());
     for (object_ref<T>& ref : refs) {
       const object_ref<T> own = std::move(ref);
-      values.push_back(detail::take<T>(own.state()));
+      values.push_back(detail::take<T>(own.state(), until));
     }
     return values;
   } else {
@@ -260,7 +283,7 @@ std::tuple<T...> get(const std::tuple<object_ref<T>...>& refs,
         if (auto* failed = detail::wait_until_all_ready(objects, until)) {
           detail::throw_failure(*failed);
         }
-        return std::tuple<T...>(detail::read<T>(ref.state())...);
+        return std::tuple<T...>(detail::read<T>(ref.state(), until)...);
       },
       refs);
 }
@@ -278,12 +301,32 @@ std::tuple<A, B, Rest...> get(const object_ref<A>& a, const object_ref<B>& b,
 template <class T>
 class object_view {
  public:
-  explicit object_view(object_ref<T> ref) : ref_(std::move(ref)) {}
-  const T& operator*() const noexcept { return *static_cast<const T*>(ref_.state().value()); }
-  const T* operator->() const noexcept { return &**this; }
+  /// Requires that the object has a value.
+  explicit object_view(object_ref<T> ref, const detail::deadline& until = {})
+      : ref_(std::move(ref)), value_(static_cast<const T*>(ref_.state().value(until))) {}
+  const T& operator*() const noexcept { return *value_; }
+  const T* operator->() const noexcept { return value_; }
 
  private:
   object_ref<T> ref_;
+  const T* value_;
+};
+
+/// The elements of an array of numbers, where they lie: also in the node's store.
+template <class E>
+requires detail::raw_element_v<E>
+class object_view<std::vector<E>> {
+ public:
+  explicit object_view(object_ref<std::vector<E>> ref, const detail::deadline& until = {})
+      : ref_(std::move(ref)),
+        elements_(detail::read_in_place<E>(ref_.state(), pin_, until)) {}
+  const array_view<E>& operator*() const noexcept { return elements_; }
+  const array_view<E>* operator->() const noexcept { return &elements_; }
+
+ private:
+  object_ref<std::vector<E>> ref_;
+  detail::mapping pin_;
+  array_view<E> elements_;
 };
 
 /// Waits for the object and reads it without a copy. Throws as `get`.
@@ -291,9 +334,10 @@ template <class T>
 object_view<T> view(const object_ref<T>& ref,
                     std::optional<std::chrono::nanoseconds> timeout = {}) {
   static_assert(!std::is_void_v<T>, "troupe: there is nothing to view in an object_ref<void>");
-  detail::wait_for_ref(ref, timeout);
+  const detail::deadline until = detail::deadline_after(timeout);
+  detail::wait_for_ref(ref, until);
   if (ref.failed()) detail::throw_failure(ref.state());
-  return object_view<T>(ref);
+  return object_view<T>(ref, until);
 }
 
 // -- wait -----------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ class store {
     return created.at(t).id;
   }
   void seal(process_id client, stored_id id) {
-    state.seal(client, id);
+    state.seal(now, client, id);
     work();
   }
   store_ticket pin(process_id client, stored_id id) {
@@ -61,7 +61,7 @@ class store {
     work();
   }
   void gone(process_id who) {
-    state.process_gone(now, who);
+    state.process_gone(who);
     work();
   }
   void pass(std::chrono::milliseconds time) {
@@ -161,15 +161,17 @@ TEST_CASE("values go with their owner") {
   CHECK(s.state.usage().values == 0);
 }
 
-TEST_CASE("a result that its owner never hears of is freed some time after its maker has died") {
+TEST_CASE("a result that its owner does not claim is freed in time, also when its maker has died") {
   store s;
   const stored_id unknown = s.put(a, kib, b);
   const stored_id known = s.put(a, kib, b);
   s.gone(a);
+  CHECK(s.state.wants_ticks());
   s.state.claim(known);
-  s.pass(29s);
+  s.pass(299s);
   CHECK(s.state.holds(unknown));
   s.pass(2s);
+  CHECK_FALSE(s.state.wants_ticks());
   CHECK_FALSE(s.state.holds(unknown));
   CHECK(s.state.holds(known));
 }

@@ -202,6 +202,11 @@ int run_daemon(daemon_options options) {
         return std::make_unique<net::detached_actors>(endpoint);
       };
     }
+    if (wanted.spill_dir == "none") {
+      wanted.spill_dir.clear();
+    } else if (wanted.spill_dir.empty()) {
+      wanted.spill_dir = wanted.session_dir + "/spill";
+    }
     auto node = std::make_unique<net::node>(wanted);
     for (bool first = true; node; first = false) {
       file.self = node->self();

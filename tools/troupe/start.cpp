@@ -41,6 +41,12 @@ const std::vector<option> known = {
     {"num-gpus", "AMOUNT", "GPUs for tasks; default: 0"},
     {"memory", "BYTES", "for tasks that ask for it, such as 4GiB; default: 70 %"},
     {"resources", "JSON", "further ones by name, such as '{\"disk\": 1}'"},
+    {"object-store-memory", "BYTES",
+     "shared memory for large objects, such as 4GiB; default: 30 %, at\nmost 200GiB; 0: none, they "
+     "travel in messages"},
+    {"spill-dir", "FOLDER",
+     "where objects go when that memory is full; default: the node's\nfolder; none: nowhere"},
+    {"store-patience", "SECONDS", "how long `put` and `get` wait for that memory; default: 30"},
     {"labels", "KEY=VALUE,...", "for tasks that ask for a label"},
     {"session-dir", "FOLDER",
      "where nodes keep their files; default: $TROUPE_SESSION_BASE,\nor "
@@ -101,6 +107,21 @@ core::resource_set total_of(const given_options& given) {
   set(core::memory_name, core::resource_amount::from_whole(memory, "--memory"));
   if (given.has("resources")) total += parse_resources(given.get("resources"));
   return total;
+}
+
+std::uint64_t store_bytes_of(const given_options& given) {
+  constexpr std::uint64_t least = std::uint64_t{1} << 20;
+  constexpr std::uint64_t most = std::uint64_t{200} << 30;
+  if (!given.has("object-store-memory")) {
+    return std::clamp(core::read_memory_limits().bytes / 10 * 3, least, most);
+  }
+  const std::string text = given.get("object-store-memory");
+  const std::uint64_t bytes = core::parse_bytes(text, "--object-store-memory");
+  if (bytes != 0 && bytes < least) {
+    throw command_error(misused, "--object-store-memory: " + text +
+                                     " is too little; at least 1MiB, or 0 for no store");
+  }
+  return bytes;
 }
 
 /// This machine's address on the way to another. Nothing is sent.
@@ -192,6 +213,8 @@ daemon_options read_options(const given_options& given) {
     net::check_node_name(node.name);
     node.total = total_of(given);
     node.labels = core::parse_pairs(given.get("labels"), "--labels");
+    node.store_bytes = store_bytes_of(given);
+    node.spill_dir = given.get("spill-dir");
     choose_addresses(given, node);
     if (given.has("ready-fd")) {
       result.ready_fd = static_cast<int>(core::parse_count(given.get("ready-fd"), "--ready-fd"));
@@ -212,6 +235,8 @@ daemon_options read_options(const given_options& given) {
   node.idle_after = to_milliseconds(parse_seconds(given.get("idle-after", "60"), "--idle-after"));
   node.silence = to_milliseconds(parse_seconds(given.get("silence", "10"), "--silence"));
   result.rejoin = to_milliseconds(parse_seconds(given.get("rejoin", "60"), "--rejoin"));
+  node.store_patience =
+      to_milliseconds(parse_seconds(given.get("store-patience", "30"), "--store-patience"));
   result.key_file = given.get("key-file");
   return result;
 }

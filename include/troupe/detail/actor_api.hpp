@@ -134,7 +134,7 @@ class construction_ref_slot {
   dependency& node() noexcept { return node_; }
   void archive(output_archive& out) const {
     if constexpr (Waits) {
-      out.root(*static_cast<const U*>(object_->value()));
+      save_object_argument<U, U>(out, *object_);
     } else {
       out(object_ref<U>(object_));
     }

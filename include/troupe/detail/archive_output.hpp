@@ -11,6 +11,7 @@
 #include <span>
 #include <typeindex>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace troupe::detail {
@@ -62,8 +63,28 @@ class TROUPE_API output_archive : public cereal::OutputArchive<output_archive> {
 
   /// What was written; the archive is empty afterwards.
   encoded take();
+  /// What `take` gave, as if it had not.
+  void put_back(encoded&& taken) {
+    bytes_ = std::move(taken.inline_bytes);
+    segments_ = std::move(taken.segments);
+  }
 
   std::size_t position() const noexcept { return bytes_.size(); }
+  /// What has been written, with the segments.
+  std::size_t total_size() const noexcept {
+    std::size_t total = bytes_.size();
+    for (const auto& segment : segments_) total += segment.size();
+    return total;
+  }
+
+  /// What is written now means something to one receiver only: a ref or a handle. Throws in an
+  /// archive for a store, which anybody may read.
+  void note_personal() {
+    if (for_store_) refuse_personal();
+    personal_ = true;
+  }
+  bool personal() const noexcept { return personal_; }
+  void write_for_store() noexcept { for_store_ = true; }
 
   void put(const void* data, std::size_t size) {
     const auto* first = static_cast<const std::byte*>(data);
@@ -143,12 +164,15 @@ class TROUPE_API output_archive : public cereal::OutputArchive<output_archive> {
   };
 
   void put_large_array(const void* data, std::size_t size, bool stable);
+  [[noreturn]] void refuse_personal() const;
 
   std::vector<std::byte> bytes_;
   std::vector<std::span<const std::byte>> segments_;
   std::uintptr_t stable_begin_ = 0;
   std::uintptr_t stable_end_ = 0;
   int depth_ = 0;
+  bool personal_ = false;
+  bool for_store_ = false;
   std::vector<shared_entry> shared_;
   std::unordered_map<shared_key, std::uint32_t, shared_key_hash> shared_ids_;
 };

@@ -191,7 +191,19 @@ class object_argument {
   explicit object_argument(object_ptr object) : object_(std::move(object)) {}
 
   decltype(auto) take([[maybe_unused]] bool keep) {
-    U& value = *static_cast<U*>(object_->value());
+    using plain = std::remove_cvref_t<P>;
+    if constexpr (is_const_span<plain>::value && reads_in_place_v<U>) {
+      return read_in_place<typename U::value_type>(*object_, pin_);
+    } else {
+      return take_value(*static_cast<U*>(object_->value()), keep);
+    }
+  }
+  object_state& object() noexcept { return *object_; }
+  dependency& node() noexcept { return node_; }
+  void archive(output_archive& out) const;
+
+ private:
+  decltype(auto) take_value(U& value, [[maybe_unused]] bool keep) {
     using plain = std::remove_cvref_t<P>;
     if constexpr (std::is_lvalue_reference_v<P> || std::is_trivially_copyable_v<U> ||
                   !std::same_as<plain, U>) {
@@ -203,14 +215,11 @@ class object_argument {
       return U(std::move(value));
     }
   }
-  object_state& object() noexcept { return *object_; }
-  dependency& node() noexcept { return node_; }
-  void archive(output_archive& out) const;
 
- private:
   [[noreturn]] static void throw_shared_move_only(std::string_view type);
   object_ptr object_;
   dependency node_;
+  mapping pin_;  ///< of a value that is read in place
 };
 
 [[noreturn]] TROUPE_API void throw_move_only_is_shared(std::string_view type);

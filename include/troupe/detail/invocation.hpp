@@ -135,7 +135,7 @@ class TROUPE_API invocation : public object_state {
   /// Writes the arguments, which are all there. Throws `archive_error`.
   virtual void archive_arguments(output_archive&) const {}
   /// Writes the value. Requires `has_value()`. Throws `archive_error`.
-  virtual void archive_result(output_archive&) const {}
+  virtual void archive_result(output_archive&) {}
   /// Completes the call with a value that another process wrote; fails it when that is damaged.
   virtual void complete_from(input_archive&) noexcept {}
   /// Of a generator: its results.

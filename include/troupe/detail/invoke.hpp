@@ -149,7 +149,9 @@ class stored_call : public Base {
 template <class T>
 class remote_value;
 template <class T>
-void save_value_of(output_archive& archive, const void* value);
+void save_result_of(output_archive& archive, object_state& object);
+template <class T>
+void* read_stored_value(result_slot<T>& slot, const mapped_value& from);
 /// Completes `call`, whose result lives in `slot`, with a value that another process wrote.
 template <class T, class Call>
 void receive_value(Call& call, result_slot<T>& slot, input_archive& archive) noexcept;
@@ -176,8 +178,8 @@ class plain_call final : public stored_call<Base, Target, Slots> {
   template <class... A>
   explicit plain_call(A&&... inputs) : super(info, std::forward<A>(inputs)...) {}
 
-  void archive_result(output_archive& archive) const override {
-    if constexpr (remotable<Base, Target, Slots>) save_value_of<value_type>(archive, this->value());
+  void archive_result(output_archive& archive) override {
+    if constexpr (remotable<Base, Target, Slots>) save_result_of<value_type>(archive, *this);
   }
   void complete_from([[maybe_unused]] input_archive& archive) noexcept override {
     if constexpr (remotable<Base, Target, Slots>)
@@ -186,7 +188,11 @@ class plain_call final : public stored_call<Base, Target, Slots> {
 
  private:
   ~plain_call() override {
-    if (this->has_value()) result_.destroy();
+    if (this->value_is_here()) result_.destroy();
+  }
+  void* read_stored([[maybe_unused]] const mapped_value& from) override {
+    if constexpr (remotable<Base, Target, Slots>) return read_stored_value(result_, from);
+    return Base::read_stored(from);
   }
   invocation::outcome run(void* instance) override {
     if constexpr (std::is_void_v<value_type>) {
@@ -219,8 +225,8 @@ class async_call final : public stored_call<Base, Target, Slots> {
   template <class... A>
   explicit async_call(A&&... inputs) : super(info, std::forward<A>(inputs)...) {}
 
-  void archive_result(output_archive& archive) const override {
-    if constexpr (remotable<Base, Target, Slots>) save_value_of<value_type>(archive, this->value());
+  void archive_result(output_archive& archive) override {
+    if constexpr (remotable<Base, Target, Slots>) save_result_of<value_type>(archive, *this);
   }
   void complete_from([[maybe_unused]] input_archive& archive) noexcept override {
     if constexpr (remotable<Base, Target, Slots>)
@@ -229,7 +235,11 @@ class async_call final : public stored_call<Base, Target, Slots> {
 
  private:
   ~async_call() override {
-    if (this->has_value()) result_.destroy();
+    if (this->value_is_here()) result_.destroy();
+  }
+  void* read_stored([[maybe_unused]] const mapped_value& from) override {
+    if constexpr (remotable<Base, Target, Slots>) return read_stored_value(result_, from);
+    return Base::read_stored(from);
   }
   invocation::outcome run(void* instance) override {
     if (!frame_.started()) frame_.start(this->call(instance));
@@ -273,8 +283,8 @@ class generator_call final : public stored_call<Base, Target, Slots>, public rem
     static_cast<remote_object&>(*item).complete_from(archive);
     return item;
   }
-  void write_item(const object_state& item, output_archive& archive) const override {
-    if constexpr (remotable<Base, Target, Slots>) save_value_of<value_type>(archive, item.value());
+  void write_item(object_state& item, output_archive& archive) const override {
+    if constexpr (remotable<Base, Target, Slots>) save_result_of<value_type>(archive, item);
   }
   void complete_from(input_archive&) noexcept override {
     if (this->claim()) this->complete(nullptr);

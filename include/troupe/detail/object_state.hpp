@@ -11,6 +11,7 @@
 
 #include <troupe/detail/assert.hpp>
 #include <troupe/detail/export.hpp>
+#include <troupe/detail/stored_value.hpp>
 #include <troupe/error.hpp>
 
 namespace troupe::detail {
@@ -77,8 +78,16 @@ class TROUPE_API object_state {
   bool has_failed() const noexcept {
     return (state_.load(std::memory_order_acquire) & is_failed) != 0;
   }
-  /// The value; null for `void` results. Requires `has_value()`.
-  void* value() const noexcept { return value_; }
+  /// The value; null for `void` results. Requires `has_value()`. One that lies in a store is read
+  /// from there first, which may block and throw.
+  void* value(const std::optional<std::chrono::steady_clock::time_point>& until = {}) const {
+    void* const here = value_.load(std::memory_order_acquire);
+    return here != nullptr || !is_in_store() ? here : const_cast<object_state*>(this)->load(until);
+  }
+  /// Whether there is a value in this process's own memory. Requires `has_value()`.
+  bool value_is_here() const noexcept { return value_.load(std::memory_order_acquire) != nullptr; }
+  /// Where the value lies in a store; null when it does not.
+  stored_ptr stored() const noexcept;
   /// The failure. Requires `has_failed()`.
   const failure_ptr& why() const noexcept { return failure_; }
   /// Somebody has asked, so that the failure need not be told when the object goes.
@@ -96,6 +105,10 @@ class TROUPE_API object_state {
   }
   /// Publishes a value. Requires a successful `claim`; the caller holds a ref or a pin.
   void complete(void* value) noexcept;
+  /// Publishes a value that lies in a store. As above.
+  void complete_stored(stored_ptr where) noexcept;
+  /// A value that is here lies in a store as well from now on.
+  void keep_stored(stored_ptr where) noexcept;
   /// Publishes a failure. Requires a successful `claim`; the caller holds a ref or a pin.
   void fail(failure_ptr why) noexcept;
 
@@ -120,8 +133,8 @@ class TROUPE_API object_state {
   /// Starts with one ref and `pins` pins.
   explicit object_state(std::uint32_t pins) noexcept : counts_(one_ref + pins * one_pin) {}
   virtual ~object_state();
-
-  void* value_ = nullptr;
+  /// Makes the value from what `stored()` has; gives its address. Called under a lock, once.
+  virtual void* read_stored(const mapped_value& from);
 
  private:
   static constexpr std::uint64_t one_ref = 1;
@@ -134,20 +147,29 @@ class TROUPE_API object_state {
   static constexpr std::uint32_t is_claimed = 4;
   static constexpr std::uint32_t is_locked = 8;
   static constexpr std::uint32_t has_waiters = 16;
+  static constexpr std::uint32_t in_store = 32;
 
   void drop(std::uint64_t count) noexcept {
     if (counts_.fetch_sub(count, std::memory_order_acq_rel) == count) destroy();
   }
+  bool is_in_store() const noexcept {
+    return (state_.load(std::memory_order_acquire) & in_store) != 0;
+  }
+  void* load(const std::optional<std::chrono::steady_clock::time_point>& until);
   void destroy() noexcept;
   void publish(std::uint32_t outcome) noexcept;
   void lock() noexcept;
+  void lock() const noexcept { const_cast<object_state*>(this)->lock(); }
+  void unlock() const noexcept { const_cast<object_state*>(this)->unlock(); }
   void unlock() noexcept { state_.fetch_and(~is_locked, std::memory_order_release); }
 
   std::atomic<std::uint64_t> counts_;
   std::atomic<std::uint32_t> state_{0};
   mutable std::atomic<bool> asked_{false};
+  std::atomic<void*> value_{nullptr};
   continuation* waiters_ = nullptr;
   failure_ptr failure_;
+  stored_ptr stored_;  ///< guarded by the lock once the object is ready
 };
 
 /// Intrusive owner of one ref. Thread-compatible, as a `shared_ptr`.
@@ -183,6 +205,22 @@ class object_ptr {
   explicit object_ptr(object_state* state) noexcept : state_(state) {}
   object_state* state_ = nullptr;
 };
+
+/// The elements of an object's `std::vector<E>` where they lie; `pin` keeps them there. Requires a
+/// value.
+template <class E>
+std::span<const E> read_in_place(
+    const object_state& object, mapping& pin,
+    const std::optional<std::chrono::steady_clock::time_point>& until = {}) {
+  if (!object.value_is_here()) {
+    if (const stored_ptr where = object.stored()) {
+      pin = where->map(until);
+      const raw_array raw = view_raw_array(*pin, sizeof(E), alignof(E));
+      return {static_cast<const E*>(raw.data), raw.count};
+    }
+  }
+  return *static_cast<const std::vector<E>*>(object.value());
+}
 
 /// Room for a value that is made later, or never.
 template <class T>

@@ -5,6 +5,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include <troupe/detail/callable.hpp>
 #include <troupe/detail/invocation.hpp>
 #include <troupe/detail/invoke.hpp>
+#include <troupe/detail/remote_value.hpp>
 #include <troupe/detail/sharing.hpp>
 
 namespace troupe::detail {
@@ -79,26 +81,106 @@ void save_as(output_archive& archive, const V& value) {
   }
 }
 
+template <class W, class V>
+void save_argument(output_archive& out, const V& value) {
+  if constexpr (storable_v<W>) out.put_value(value_follows);
+  save_as<W>(out, value);
+}
+
+/// An argument that is an object's value: where it lies, if it lies in a store.
+template <class W, class U>
+void save_object_argument(output_archive& out, object_state& object) {
+  if constexpr (storable_v<W> && std::same_as<W, U>) {
+    if (const stored_ptr where = share_array<U>(object)) {
+      out.put_value(lies_in_store);
+      return save_stored(out, *where);
+    }
+  }
+  save_argument<W>(out, *static_cast<const U*>(object.value()));
+}
+
 template <class P, class A>
 void value_argument<P, A>::archive(output_archive& out) const {
-  save_as<wire_type_t<P>>(out, value_);
+  save_argument<wire_type_t<P>>(out, value_);
 }
 template <class P, class U>
 void object_argument<P, U>::archive(output_archive& out) const {
-  save_as<wire_type_t<P>>(out, *static_cast<const U*>(object_->value()));
+  save_object_argument<wire_type_t<P>, U>(out, *object_);
 }
+
+/// An argument that another process wrote. One that lies in a store is read by the task itself: its
+/// thread may wait for it.
+template <class P>
+class arrived_argument {
+  using wire = wire_type_t<P>;
+  using plain = std::remove_cvref_t<P>;
+
+ public:
+  using received_as = P;
+  static constexpr bool repeatable = copyable_v<wire>;
+  static constexpr bool refers = false;
+
+  explicit arrived_argument(input_archive& from) : where_(load_mark<wire>(from)) {
+    if (!where_) value_.emplace(load_value<wire>(from));
+  }
+
+  decltype(auto) take([[maybe_unused]] bool keep) {
+    if constexpr (is_const_span<plain>::value && reads_in_place_v<wire>) {
+      return in_place();
+    } else {
+      if (!value_) value_.emplace(decode_mapped<wire>(*where_->map()));
+      return take_value(keep);
+    }
+  }
+  void archive(output_archive& out) const {
+    if (value_) return save_argument<wire>(out, *value_);
+    out.put_value(lies_in_store);
+    save_stored(out, *where_);
+  }
+
+ private:
+  auto in_place() {
+    using element = typename wire::value_type;
+    if (value_) return std::span<const element>(*value_);
+    if (!pin_) pin_ = where_->map();
+    const raw_array raw = view_raw_array(*pin_, sizeof(element), alignof(element));
+    return std::span<const element>(static_cast<const element*>(raw.data), raw.count);
+  }
+  decltype(auto) take_value([[maybe_unused]] bool keep) {
+    if constexpr (std::is_lvalue_reference_v<P> || !std::same_as<wire, plain>) {
+      return static_cast<const wire&>(*value_);
+    } else if constexpr (repeatable) {
+      return keep ? wire(*value_) : wire(std::move(*value_));
+    } else {
+      return wire(std::move(*value_));
+    }
+  }
+
+  std::optional<wire> value_;
+  stored_ptr where_;
+  mapping pin_;
+};
 
 // -- calls ----------------------------------------------------------------------------------------
 
+/// What is small always comes as it is, and needs no mark.
 template <class P>
-using received_argument = value_argument<P, wire_type_t<P>>;
+class small_argument : public value_argument<P, wire_type_t<P>> {
+ public:
+  explicit small_argument(input_archive& from)
+      : value_argument<P, wire_type_t<P>>(load_value<wire_type_t<P>>(from)) {}
+};
+
+template <class P>
+using received_argument =
+    std::conditional_t<storable_v<wire_type_t<P>>, arrived_argument<P>, small_argument<P>>;
 
 template <class Base, class Target, class... P>
 invocation* make_from(input_archive& arguments) {
   using slots = std::tuple<received_argument<P>...>;
   constexpr bool repeatable = (received_argument<P>::repeatable && ...);
   // Braces: the arguments are read from left to right.
-  slots read{received_argument<P>(load_value<wire_type_t<P>>(arguments))...};
+  slots read{received_argument<P>(arguments)...};
   arguments.finish(type_name<Target>());
   return new call_type<Base, Target, slots, repeatable>(std::move(read));
 }
@@ -130,53 +212,5 @@ struct construction_reader {
     return make_from<actor_call, Target, P...>(arguments);
   }
 };
-
-// -- objects --------------------------------------------------------------------------------------
-
-template <class T, class Object>
-void receive_value(Object& object, [[maybe_unused]] result_slot<T>& slot,
-                   input_archive& archive) noexcept {
-  if (!object.claim()) return;
-  try {
-    if constexpr (std::is_void_v<T>) {
-      archive.finish(name_view{"void", 4});
-      object.complete(nullptr);
-    } else {
-      object.complete(slot.emplace_from([&] {
-        T value = load_value<T>(archive);
-        archive.finish(type_name<T>());
-        return value;
-      }));
-    }
-  } catch (...) {
-    object.fail(make_failure(std::current_exception()));
-  }
-}
-
-template <class T>
-class remote_value final : public remote_object {
- public:
-  void complete_from(input_archive& archive) noexcept override {
-    receive_value<T>(*this, slot_, archive);
-  }
-
- private:
-  ~remote_value() override {
-    if (has_value()) slot_.destroy();
-  }
-  [[no_unique_address]] result_slot<T> slot_;
-};
-
-template <class T>
-void save_value_of([[maybe_unused]] output_archive& archive, [[maybe_unused]] const void* value) {
-  if constexpr (!std::is_void_v<T>) archive.root(*static_cast<const T*>(value));
-}
-
-template <class T>
-const object_ops& object_ops_of() noexcept {
-  static constexpr object_ops ops{&save_value_of<T>,
-                                  []() -> remote_object* { return new remote_value<T>; }};
-  return ops;
-}
 
 }  // namespace troupe::detail

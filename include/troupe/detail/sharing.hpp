@@ -14,7 +14,8 @@ class input_archive;
 class output_archive;
 struct class_info;
 
-/// An object of another process: its value comes when that process sends it.
+/// An object whose value comes from elsewhere: from the process that owns it (its origin), when that
+/// sends it, or from a store.
 class TROUPE_API remote_object : public object_state {
  public:
   std::uint64_t owner() const noexcept { return owner_; }
@@ -38,7 +39,7 @@ class TROUPE_API remote_object : public object_state {
 
 /// What the runtime must know to send an object's value and to make an object that receives one.
 struct object_ops {
-  void (*save_value)(output_archive& archive, const void* value);
+  void (*save_value)(output_archive& archive, object_state& object);
   remote_object* (*make)();
 };
 

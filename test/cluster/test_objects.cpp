@@ -1,0 +1,125 @@
+// ctest: TIMEOUT 300
+// Large objects on real nodes: read in place, spilled, pulled, and freed with whoever dies.
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "test/support/catch.hpp"
+#include "test/support/contains.hpp"
+#include "test/support/daemons.hpp"
+#include "test/support/runtime.hpp"
+
+using namespace troupe::test;
+
+namespace {
+
+const std::string program = TROUPE_TEST_BINARY_DIR "/test/object_driver";
+
+std::vector<std::string> variables(const daemons& cluster) {
+  return {"TROUPE_SESSION_BASE=" + cluster.base(), "TROUPE_ADDRESS=auto", "TROUPE_LOG_LEVEL=error"};
+}
+
+void passes(const daemons& cluster, std::vector<std::string> words) {
+  words.insert(words.begin(), program);
+  const command_result ran = run_command(words, variables(cluster));
+  INFO(ran.out << ran.err);
+  CHECK(ran.code == 0);
+  CHECK_THAT(ran.out, contains("ok"));
+}
+
+nlohmann::json memory_of(const daemons& cluster) {
+  const command_result ran = cluster.troupe({"memory", "--json"});
+  INFO(ran.out << ran.err);
+  REQUIRE(ran.code == 0);
+  return nlohmann::json::parse(ran.out).at("nodes");
+}
+
+/// Whether nothing is left in any store, within a while: processes that ended are noticed.
+bool all_free(const daemons& cluster) {
+  return eventually([&] {
+    for (const auto& node : memory_of(cluster)) {
+      if (node.at("used") != 0 || node.at("spilled") != 0) return false;
+    }
+    return true;
+  });
+}
+
+}  // namespace
+
+TEST_CASE("arrays are read in place in the memory that all processes of the node share") {
+  daemons cluster;
+  cluster.start_head("head", {"--num-cpus=2", "--object-store-memory=256MiB"});
+  passes(cluster, {"in_place"});
+  CHECK(all_free(cluster));
+}
+
+TEST_CASE("large values of all kinds cross processes by the store and leave nothing there") {
+  daemons cluster;
+  cluster.start_head("head", {"--num-cpus=2", "--object-store-memory=256MiB"});
+  passes(cluster, {"values"});
+  CHECK(all_free(cluster));
+}
+
+TEST_CASE("nobody can write to a value that is sealed") {
+  daemons cluster;
+  cluster.start_head("head", {"--num-cpus=2", "--object-store-memory=64MiB"});
+  passes(cluster, {"sealed"});
+}
+
+TEST_CASE("a worker that is killed while it writes or reads leaves nothing behind") {
+  daemons cluster;
+  cluster.start_head("head", {"--num-cpus=2", "--object-store-memory=128MiB"});
+  passes(cluster, {"deaths"});
+  CHECK(all_free(cluster));
+}
+
+TEST_CASE("a tiny store holds far more than its memory, by the disk") {
+  daemons cluster;
+  cluster.start_head("head", {"--num-cpus=2", "--object-store-memory=1MiB"});
+  passes(cluster, {"spill"});
+  CHECK(memory_of(cluster).at(0).at("spills") > 0);
+  CHECK(memory_of(cluster).at(0).at("restores") > 0);
+  CHECK(all_free(cluster));
+}
+
+TEST_CASE("a value larger than the store is an error that says what to do") {
+  daemons cluster;
+  cluster.start_head("head", {"--num-cpus=1", "--object-store-memory=1MiB"});
+  passes(cluster, {"too_large"});
+}
+
+TEST_CASE("a put waits for memory that is being read, and fails when none comes free") {
+  daemons cluster;
+  cluster.start_head("head", {"--num-cpus=1", "--object-store-memory=1MiB", "--store-patience=2"});
+  passes(cluster, {"pinned"});
+  CHECK(all_free(cluster));
+}
+
+TEST_CASE("a spill folder that cannot be written is refused when the node starts") {
+  daemons cluster;
+  const command_result ran =
+      cluster.troupe({"start", "--head", "--port=0", "--node-name=head", "--spill-dir=/proc/none"});
+  CHECK(ran.code != 0);
+  CHECK_THAT(ran.err, contains("/proc/none"));
+  CHECK_THAT(ran.err, contains("--spill-dir"));
+}
+
+TEST_CASE("without a store values travel in messages, as on a node that has none") {
+  daemons cluster;
+  cluster.start_head("head", {"--num-cpus=2", "--object-store-memory=0"});
+  passes(cluster, {"values"});
+}
+
+TEST_CASE("each node gets a value once, however many of its tasks ask, and frees it in the end") {
+  daemons cluster;
+  const auto head = cluster.start_head("head", {"--num-cpus=2", "--object-store-memory=256MiB"});
+  for (const std::string name : {"b", "c", "d"}) {
+    cluster.start_node(name, head.head, {"--num-cpus=2", "--object-store-memory=256MiB"});
+  }
+  passes(cluster, {"nodes", "head", "b", "c", "d"});
+  for (const auto& node : memory_of(cluster)) {
+    INFO(node.dump());
+    CHECK(node.at("pulls") <= 2);  // there are two values
+  }
+  CHECK(all_free(cluster));
+}

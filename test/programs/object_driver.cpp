@@ -1,0 +1,302 @@
+// The program by which the cluster tests look at large objects: a driver, run again as its workers.
+// `object_driver SCENARIO` prints what went wrong and ends with 1, or prints "ok".
+#include <unistd.h>
+
+#include <atomic>
+#include <cinttypes>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <numeric>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <troupe/troupe.hpp>
+
+using namespace std::chrono_literals;
+using troupe::object_ref;
+using troupe::put;
+using troupe::remote;
+using troupe::view;
+using troupe::with;
+
+namespace {
+
+int failures = 0;
+
+void check(bool good, const char* what, int line) {
+  if (good) return;
+  ++failures;
+  std::cout << "line " << line << ": " << what << '\n';
+}
+#define CHECK(condition) check(static_cast<bool>(condition), #condition, __LINE__)
+#define CHECK_THROWS_AS(expression, type)                  \
+  do {                                                     \
+    bool thrown = false;                                   \
+    try {                                                  \
+      static_cast<void>(expression);                       \
+    } catch (const type&) {                                \
+      thrown = true;                                       \
+    }                                                      \
+    check(thrown, #expression " throws " #type, __LINE__); \
+  } while (false)
+
+template <class T>
+T fetch(const object_ref<T>& ref) {
+  return troupe::get(ref, 60s);
+}
+
+constexpr std::size_t mib = std::size_t{1} << 20;
+
+std::vector<float> numbers(std::size_t count, float first = 1) {
+  std::vector<float> result(count);
+  std::iota(result.begin(), result.end(), first);
+  return result;
+}
+
+/// The inode of the store's memory that an address is mapped to; 0 when it is of anything else.
+std::uint64_t store_of(const void* address) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    std::uint64_t inode = 0;
+    char access[8] = {};
+    if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %7s %*s %*s %" SCNu64, &begin, &end,
+                    access, &inode) != 4) {
+      continue;
+    }
+    const auto at = reinterpret_cast<std::uint64_t>(address);
+    if (at < begin || at >= end) continue;
+    return line.find("troupe-store") != std::string::npos && access[1] == '-' ? inode : 0;
+  }
+  return 0;
+}
+
+// -- tasks ----------------------------------------------------------------------------------------
+
+using place = std::pair<std::uint64_t, std::uint64_t>;  // inode, alignment
+
+place where_span(std::span<const float> values) {
+  return {store_of(values.data()), reinterpret_cast<std::uint64_t>(values.data()) % 64};
+}
+std::uint64_t where_view(object_ref<std::vector<float>> ref) { return store_of(view(ref)->data()); }
+double sum(std::span<const float> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
+double sum_of_vector(const std::vector<float>& values) { return sum(values); }
+double sum_of_own(std::vector<float> values) { return sum(values); }
+std::vector<float> make(std::size_t count, float first) { return numbers(count, first); }
+std::map<int, std::string> make_map(int n) {
+  std::map<int, std::string> result;
+  for (int i = 0; i < n; ++i) result[i] = std::string(100, static_cast<char>('a' + i % 26));
+  return result;
+}
+std::size_t size_of_map(const std::map<int, std::string>& map) { return map.size(); }
+object_ref<std::vector<float>> put_there(std::size_t count) { return put(numbers(count)); }
+std::size_t elements(const std::vector<object_ref<std::vector<float>>>& refs) {
+  std::size_t all = 0;
+  for (const auto& ref : refs) all += view(ref)->size();
+  return all;
+}
+troupe::generator<std::vector<float>> many(int n, std::size_t count) {
+  for (int i = 0; i < n; ++i) co_yield numbers(count, static_cast<float>(i));
+}
+struct keeper {
+  std::vector<float> double_it(std::span<const float> values) {
+    std::vector<float> result(values.begin(), values.end());
+    for (float& v : result) v *= 2;
+    return result;
+  }
+  std::size_t hold(object_ref<std::vector<float>> ref) {
+    held.push_back(view(ref));
+    return held.back()->size();
+  }
+  int pid() { return ::getpid(); }
+  std::vector<troupe::object_view<std::vector<float>>> held;
+};
+
+void in_place() {
+  const auto ref = put(numbers(mib));
+  const auto seen = view(ref);
+  CHECK(seen->size() == mib);
+  CHECK((*seen)[5] == 6);
+  const std::uint64_t store = store_of(seen->data());
+  CHECK(store != 0);
+  const place there = fetch(remote<where_span>(ref));
+  CHECK(there.first == store);
+  CHECK(there.second == 0);
+  CHECK(fetch(remote<where_view>(ref)) == store);
+  const auto result = remote<make>(mib, 3);
+  CHECK(store_of(view(result, 60s)->data()) == store);
+  CHECK(view(result)->front() == 3);
+  CHECK(fetch(remote<where_span>(result)).first == store);
+}
+
+void values() {
+  const auto ref = put(numbers(mib / 4));
+  const double expected = sum(numbers(mib / 4));
+  CHECK(fetch(ref) == numbers(mib / 4));
+  CHECK(fetch(remote<sum>(ref)) == expected);
+  CHECK(fetch(remote<sum_of_vector>(ref)) == expected);
+  CHECK(fetch(remote<sum_of_own>(ref)) == expected);
+  CHECK(fetch(remote<sum>(numbers(mib / 4))) == expected);
+  const auto map = remote<make_map>(5'000);
+  CHECK(fetch(remote<size_of_map>(map)) == 5'000);
+  CHECK(fetch(map) == make_map(5'000));
+  CHECK(view(map)->at(27) == std::string(100, 'b'));
+  CHECK(fetch(remote<size_of_map>(put(make_map(3'000)))) == 3'000);
+  const auto lent = fetch(remote<put_there>(mib));
+  CHECK(view(lent, 60s)->back() == static_cast<float>(mib));
+  CHECK(fetch(remote<elements>(std::vector{ref, lent, ref})) == mib / 4 * 6);
+  CHECK(fetch(lent.then([](const std::vector<float>& v) { return v.size(); })) == mib);
+  int items = 0;
+  for (const auto& item : remote<many>(20, mib / 8)) {
+    const auto seen = view(item, 60s);
+    CHECK(seen->size() == mib / 8);
+    CHECK(seen->front() == static_cast<float>(items++));
+  }
+  CHECK(items == 20);
+  const auto actor = remote<keeper>();
+  const auto twice = actor.remote<&keeper::double_it>(ref);
+  CHECK(view(twice, 60s)->at(1) == 4);
+  CHECK(fetch(actor.remote<&keeper::hold>(twice)) == mib / 4);
+  CHECK(fetch(put(std::string(mib, 'x'))).size() == mib);
+}
+
+/// Writes through a cast to what everybody reads.
+int scribble(std::span<const float> values) {
+  const_cast<float&>(values[0]) = 0;
+  return 1;
+}
+void sealed() {
+  const auto ref = put(numbers(mib));
+  CHECK_THROWS_AS(fetch(with({.max_retries = 0}).remote<scribble>(ref)),
+                  troupe::worker_crashed_error);
+  CHECK(view(ref)->front() == 1);
+}
+
+// -- the end of processes -------------------------------------------------------------------------
+
+/// Puts as fast as it can from several threads, and is killed in the middle of it.
+int die_writing() {
+  for (int i = 0; i < 3; ++i) {
+    std::thread([] {
+      const auto data = numbers(8 * mib);
+      for (;;) put(data);
+    }).detach();
+  }
+  std::this_thread::sleep_for(300ms);
+  std::raise(SIGKILL);
+  return 0;
+}
+int die_holding(object_ref<std::vector<float>> ref) {
+  const auto seen = view(ref);
+  std::raise(SIGKILL);
+  return static_cast<int>(seen->size());
+}
+void deaths() {
+  const auto ref = put(numbers(mib));
+  for (int i = 0; i < 3; ++i) {
+    CHECK_THROWS_AS(fetch(with({.max_retries = 0}).remote<die_writing>()),
+                    troupe::worker_crashed_error);
+    CHECK_THROWS_AS(fetch(with({.max_retries = 0}).remote<die_holding>(ref)),
+                    troupe::worker_crashed_error);
+  }
+  CHECK(*view(ref) == numbers(mib));
+  CHECK(fetch(remote<sum>(ref)) == sum(numbers(mib)));
+  // There is room for everything again.
+  std::vector<object_ref<std::vector<float>>> all;
+  for (int i = 0; i < 8; ++i) all.push_back(put(numbers(mib)));
+  CHECK(fetch(remote<elements>(all)) == 8 * mib);
+}
+
+// -- a store that is too small --------------------------------------------------------------------
+
+/// Far more than fits, all of it read again.
+void spill() {
+  std::vector<object_ref<std::vector<float>>> all;
+  for (int i = 0; i < 24; ++i) all.push_back(put(numbers(mib / 16, static_cast<float>(i))));
+  for (int i = 0; i < 12; ++i) all.push_back(remote<make>(mib / 16, static_cast<float>(24 + i)));
+  for (int round = 0; round < 2; ++round) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      CHECK(view(all[i], 60s)->front() == static_cast<float>(i));
+      CHECK(fetch(remote<sum>(all[i])) == sum(numbers(mib / 16, static_cast<float>(i))));
+    }
+  }
+}
+
+void too_large() { CHECK_THROWS_AS(put(numbers(16 * mib)), troupe::out_of_memory_error); }
+
+/// All memory is being read: a put waits for a view to go, and fails when none does.
+void pinned() {
+  const auto first = put(numbers(mib / 8));
+  const auto second = put(numbers(mib / 16));
+  auto a = std::make_unique<troupe::object_view<std::vector<float>>>(view(first));
+  const auto b = view(second);
+  try {
+    put(numbers(mib / 8));
+    CHECK(false);
+  } catch (const troupe::out_of_memory_error& e) {
+    CHECK(std::string(e.what()).find("being read") != std::string::npos);
+  }
+  std::thread later([&] {
+    std::this_thread::sleep_for(200ms);
+    a.reset();
+  });
+  const auto third = put(numbers(mib / 8, 7));
+  later.join();
+  CHECK(view(third)->front() == 7);
+  CHECK(*b == numbers(mib / 16));
+}
+
+// -- several nodes --------------------------------------------------------------------------------
+
+void nodes(const std::vector<std::string>& names) {
+  const auto on = [](const std::string& name) {
+    return with({.scheduling = troupe::scheduling::node_affinity(name)});
+  };
+  const auto ref = put(numbers(8 * mib));
+  const double expected = sum(numbers(8 * mib));
+  std::vector<object_ref<double>> sums;
+  for (const std::string& name : names) {
+    for (int i = 0; i < 3; ++i) sums.push_back(on(name).remote<sum>(ref));
+  }
+  for (const auto& one : sums) CHECK(fetch(one) == expected);
+  // What a node made goes to another one without passing the driver, and back.
+  const auto made = on(names.back()).remote<make>(4 * mib, 1);
+  const auto summed = on(names.front()).remote<sum>(made);
+  CHECK(fetch(summed) == sum(numbers(4 * mib)));
+  CHECK(view(made, 60s)->size() == 4 * mib);
+}
+
+// -------------------------------------------------------------------------------------------------
+
+const std::map<std::string, std::function<void()>> scenarios{
+    {"in_place", in_place}, {"values", values},       {"sealed", sealed}, {"deaths", deaths},
+    {"spill", spill},       {"too_large", too_large}, {"pinned", pinned},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto session = troupe::init(argc, argv);
+  const std::string what = argc > 1 ? argv[1] : "";
+  if (what == "nodes") {
+    nodes({argv + 2, argv + argc});
+  } else if (const auto found = scenarios.find(what); found != scenarios.end()) {
+    found->second();
+  } else {
+    std::cout << "no such scenario\n";
+    return 2;
+  }
+  if (failures == 0) std::cout << "ok\n";
+  return failures == 0 ? 0 : 1;
+}
