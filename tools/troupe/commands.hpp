@@ -9,5 +9,6 @@ namespace troupe::tools {
 int start(const std::vector<std::string>& words);
 int stop(const std::vector<std::string>& words);
 int show_status(const std::vector<std::string>& words);
+int show_memory(const std::vector<std::string>& words);
 
 }  // namespace troupe::tools

@@ -1,27 +1,19 @@
 // `troupe status`.
-#include <unistd.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
-#include <filesystem>
-#include <future>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <sstream>
-
-#include <troupe/error.hpp>
 
 #include "core/resources.hpp"
 #include "core/units.hpp"
 #include "net/bundle_placement.hpp"
-#include "net/endpoint.hpp"
-#include "net/pack.hpp"
-#include "net/session_files.hpp"
+#include "net/messages.hpp"
+#include "tools/troupe/ask.hpp"
 #include "tools/troupe/command_line.hpp"
 #include "tools/troupe/commands.hpp"
+#include "tools/troupe/table.hpp"
 
 namespace troupe::tools {
 namespace {
@@ -48,94 +40,6 @@ constexpr const char* usage_end = R"(
 Exit codes: 0 done, 2 wrong use, 3 not reachable, 4 wrong cluster key, 5 no cluster here, 6 no answer
 in time, 7 the versions differ.
 )";
-
-class asker final : public net::endpoint_handler {
- public:
-  void received(net::process_id, net::message&& what) override {
-    if (what.kind != static_cast<std::uint16_t>(net::kind::status) || answered_) return;
-    answered_ = true;
-    try {
-      answer.set_value(net::unpack<net::status>(what));
-    } catch (...) {
-      answer.set_exception(std::current_exception());
-    }
-  }
-  void unreachable(net::process_id, const std::string& why) override {
-    if (answered_) return;
-    answered_ = true;
-    answer.set_exception(std::make_exception_ptr(connection_error(why)));
-  }
-
-  std::promise<net::status> answer;
-
- private:
-  bool answered_ = false;  // of the endpoint's thread
-};
-
-/// Nothing of this command shall stay behind.
-class socket_file {
- public:
-  explicit socket_file(std::string path) : path_(std::move(path)) {}
-  ~socket_file() { ::unlink(path_.c_str()); }
-  socket_file(const socket_file&) = delete;
-  socket_file& operator=(const socket_file&) = delete;
-
- private:
-  std::string path_;
-};
-
-std::string find_key(const given_options& given, const std::optional<net::node_file>& local,
-                     const std::string& base) {
-  if (given.has("key-file")) return net::read_cluster_key(given.get("key-file"));
-  const char* const text = std::getenv("TROUPE_CLUSTER_KEY");
-  if (text != nullptr && *text != '\0') return text;
-  if (local) return net::read_cluster_key(local->key_file);
-  const std::string shared = base + "/cluster.key";
-  std::error_code none;
-  if (std::filesystem::exists(shared, none)) return net::read_cluster_key(shared);
-  throw command_error(not_authorised,
-                      "no cluster key: name it by --key-file or TROUPE_CLUSTER_KEY");
-}
-
-net::status ask(const given_options& given, std::string& address) {
-  const auto timeout = std::chrono::milliseconds(static_cast<std::int64_t>(
-      std::min(parse_seconds(given.get("timeout", "10"), "--timeout"), 1e6) * 1000));
-  const std::string base = net::session_base();
-  const auto local = net::current_node(base);
-  const char* const variable = std::getenv("TROUPE_ADDRESS");
-  address = given.get("address", variable == nullptr ? "" : variable);
-  if (address.empty() || address == "auto") {
-    if (!local) {
-      throw command_error(not_found,
-                          "no node runs on this machine; start one by `troupe start --head`, or "
-                          "name the head by --address=HOST:PORT");
-    }
-    address = local->head;
-  }
-
-  asker handler;
-  net::endpoint_options options;
-  options.session_dir = base;
-  options.cluster_key = find_key(given, local, base);
-  options.connect_timeout = timeout;
-  const bool is_near = local && local->is_head() && local->head == address;
-  if (!is_near) options.listen_address = "0.0.0.0:0";  // the head answers over a link of its own
-  net::endpoint endpoint(options, handler);
-  const socket_file socket(endpoint.self().local);
-  net::peer head;
-  if (is_near) {
-    head = local->self;
-    endpoint.learn(head);
-  } else {
-    head = endpoint.resolve(address, timeout);
-  }
-  endpoint.send(head.id, net::pack(net::ask_status{}));
-  std::future<net::status> answer = handler.answer.get_future();
-  if (answer.wait_for(timeout) != std::future_status::ready) {
-    throw command_error(timed_out, "the head at " + address + " does not answer");
-  }
-  return answer.get();
-}
 
 double to_double(std::int64_t units) {
   return static_cast<double>(units) / static_cast<double>(core::resource_amount::units_per_one);
@@ -174,14 +78,17 @@ void print_json(const net::status& what, const std::string& address) {
     }
     nlohmann::json labels = nlohmann::json::object();
     for (const auto& [key, value] : n.labels) labels[key] = value;
-    nodes.push_back({{"name", n.name},
-                     {"address", n.address},
-                     {"head", n.head},
-                     {"workers", n.workers},
-                     {"actors", n.actors},
-                     {"resources", resources},
-                     {"waiting", waiting},
-                     {"labels", labels}});
+    nodes.push_back(
+        {{"name", n.name},
+         {"address", n.address},
+         {"head", n.head},
+         {"workers", n.workers},
+         {"actors", n.actors},
+         {"resources", resources},
+         {"object_store",
+          {{"capacity", n.store.capacity}, {"used", n.store.used}, {"spilled", n.store.spilled}}},
+         {"waiting", waiting},
+         {"labels", labels}});
   }
   nlohmann::json actors = nlohmann::json::array();
   for (const auto& a : what.actors) {
@@ -214,14 +121,6 @@ void print_json(const net::status& what, const std::string& address) {
   std::cout << all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
 }
 
-/// Control characters of a peer's text must not reach a terminal.
-std::string printable(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return text;
-}
-
 std::string amount_text(const std::string& name, double amount) {
   if (name != core::memory_name) return core::format_amount(amount);
   std::ostringstream text;
@@ -242,31 +141,23 @@ std::string use_text(const net::demand& total, const net::demand& available) {
   return text;
 }
 
-void print_table(std::vector<std::vector<std::string>> rows) {
-  std::vector<std::size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  for (const auto& row : rows) {
-    std::string line;
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      line += row[i];
-      if (i + 1 < row.size()) line += std::string(widths[i] - row[i].size() + 2, ' ');
-    }
-    std::cout << line << "\n";
-  }
+std::string store_text(const net::store_use& of) {
+  if (of.capacity == 0) return "none";
+  std::string text = size_text(of.used) + "/" + size_text(of.capacity);
+  if (of.spilled > 0) text += ", " + size_text(of.spilled) + " on disk";
+  return text;
 }
 
 void print_text(const net::status& what, const std::string& address) {
   std::cout << "Cluster at " << address << ": " << what.nodes.size()
             << (what.nodes.size() == 1 ? " node, " : " nodes, ") << what.jobs
             << (what.jobs == 1 ? " job\n\n" : " jobs\n\n");
-  std::vector<std::vector<std::string>> rows{{"NODE", "ADDRESS", "WORKERS", "ACTORS", "IN USE"}};
+  std::vector<std::vector<std::string>> rows{
+      {"NODE", "ADDRESS", "WORKERS", "ACTORS", "OBJECTS", "IN USE"}};
   std::map<std::string, std::uint64_t> waiting;
   for (const auto& n : what.nodes) {
     rows.push_back({printable(n.name) + (n.head ? " (head)" : ""), printable(n.address),
-                    std::to_string(n.workers), std::to_string(n.actors),
+                    std::to_string(n.workers), std::to_string(n.actors), store_text(n.store),
                     use_text(n.total, n.available)});
     for (const auto& [demand, count] : n.waiting) {
       std::string text;
@@ -317,12 +208,12 @@ int show_status(const std::vector<std::string>& words) {
   if (given.has("session-dir")) {
     ::setenv("TROUPE_SESSION_BASE", given.get("session-dir").c_str(), 1);
   }
-  std::string address;
-  const net::status what = ask(given, address);
+  cluster_line line(given);
+  const auto what = line.ask<net::status>(line.head(), net::ask_status{});
   if (given.has("json")) {
-    print_json(what, address);
+    print_json(what, line.address());
   } else {
-    print_text(what, address);
+    print_text(what, line.address());
   }
   return done;
 }
