@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -34,6 +35,9 @@ struct registered {
     all_benchmarks().push_back({std::move(name), std::move(run)});
   }
 };
+
+/// What the benchmarks of large objects move, 1 GiB unless `--bulk-mib` says otherwise.
+std::size_t bulk_bytes();
 
 /// Seconds that `f` takes.
 template <class F>

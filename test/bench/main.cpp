@@ -1,4 +1,5 @@
-// troupe_bench [--json] [--only NAME] [--list]: prints a table, or one JSON object a line.
+// troupe_bench [--json] [--only NAME] [--bulk-mib N] [--list]: prints a table, or one JSON object a
+// line.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +17,12 @@ std::vector<benchmark>& all_benchmarks() {
   static std::vector<benchmark> all;
   return all;
 }
+
+namespace {
+std::size_t bulk = std::size_t{1} << 30;
+}  // namespace
+
+std::size_t bulk_bytes() { return bulk; }
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -60,8 +67,10 @@ void print_row(const figure& f) {
 }
 
 int usage(const std::string& wrong) {
-  std::fprintf(stderr, "troupe_bench: %s\nusage: troupe_bench [--json] [--only NAME] [--list]\n",
-               wrong.c_str());
+  std::fprintf(
+      stderr,
+      "troupe_bench: %s\nusage: troupe_bench [--json] [--only NAME] [--bulk-mib N] [--list]\n",
+      wrong.c_str());
   return 2;
 }
 
@@ -74,6 +83,10 @@ int run(const std::vector<std::string>& arguments) {
     } else if (arguments[i] == "--only") {
       if (++i == arguments.size()) return usage("--only needs a name");
       only = arguments[i];
+    } else if (arguments[i] == "--bulk-mib") {
+      const int mib = ++i < arguments.size() ? std::atoi(arguments[i].c_str()) : 0;
+      if (mib <= 0) return usage("--bulk-mib needs a number of MiB");
+      bulk = static_cast<std::size_t>(mib) << 20;
     } else if (arguments[i] == "--list") {
       for (const benchmark& b : all_benchmarks()) std::printf("%s\n", b.name.c_str());
       return 0;

@@ -1,0 +1,314 @@
+// What large objects cost, each beside what limits it: memory, a socket's round trip, ZeroMQ alone.
+// The amount is 1 GiB; `--bulk-mib` makes it smaller on small machines.
+#include <sys/mman.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <numeric>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <troupe/troupe.hpp>
+
+#include "test/bench/bench.hpp"
+#include "test/bench/raw_zeromq.hpp"
+
+namespace troupe::bench {
+
+// Not in a nameless namespace: they are called by name in the workers.
+inline double view_microseconds(const object_ref<std::vector<float>>& ref) {
+  return seconds([&] { keep(view(ref)->front()); }) * 1e6;
+}
+inline double get_microseconds(const object_ref<std::vector<int>>& ref) {
+  return seconds([&] { keep(get(ref)); }) * 1e6;
+}
+inline double first_of(std::span<const float> values) { return values[0]; }
+
+namespace {
+
+/// Nodes with a store each, and this program as their driver.
+class store_cluster {
+ public:
+  explicit store_cluster(int nodes) {
+    char name[] = "/tmp/troupe-bench-XXXXXX";
+    if (::mkdtemp(name) == nullptr) throw std::runtime_error("cannot make a folder in /tmp");
+    folder_ = name;
+    ::setenv("TROUPE_SESSION_BASE", name, 1);
+    const std::string memory =
+        " --object-store-memory " + std::to_string(bulk_bytes() * 2 + (std::size_t{64} << 20));
+    command("start --head --port 0 --num-cpus 2 --node-name n0" + memory);
+    const std::string head = head_address();
+    for (int i = 1; i < nodes; ++i) {
+      command("start --address " + head + " --num-cpus 1 --node-name n" + std::to_string(i) +
+              memory);
+    }
+    // The head is where the driver is at home, and where values are made.
+    session_ = std::make_unique<session>(init({.address = head, .log_level = log_level::error}));
+    const auto warm = put(std::vector<float>(1 << 20));
+    for (int i = 0; i < nodes; ++i) get(on(i).remote<&first_of>(warm));
+  }
+  ~store_cluster() {
+    session_.reset();
+    try {
+      command("stop --all");
+    } catch (const std::exception&) {
+    }
+    std::error_code none;
+    std::filesystem::remove_all(folder_, none);
+    ::unsetenv("TROUPE_SESSION_BASE");
+  }
+  static auto on(int node) {
+    return with({.scheduling = scheduling::node_affinity("n" + std::to_string(node))});
+  }
+
+ private:
+  static void command(const std::string& words) {
+    const std::string line = TROUPE_BENCH_COMMAND " " + words + " > /dev/null";
+    if (std::system(line.c_str()) != 0) throw std::runtime_error("this failed: " + line);
+  }
+  std::string head_address() const {
+    std::FILE* const out = ::popen(TROUPE_BENCH_COMMAND " status", "r");
+    char address[128] = {};
+    const int found = std::fscanf(out, "Cluster at %127s", address);
+    std::string rest(4096, ' ');
+    while (std::fread(rest.data(), 1, rest.size(), out) > 0) {
+    }
+    ::pclose(out);
+    std::string text = address;
+    if (found != 1 || text.empty()) throw std::runtime_error("the head has no address");
+    text.pop_back();  // a colon
+    return text;
+  }
+  std::string folder_;
+  std::unique_ptr<session> session_;
+};
+
+/// Shared memory that has its pages.
+class touched_memory {
+ public:
+  explicit touched_memory(std::size_t bytes) : bytes_(bytes) {
+    const int fd = ::memfd_create("bench", MFD_CLOEXEC);
+    if (fd < 0 || ::ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
+      throw std::runtime_error("no shared memory");
+    }
+    at_ = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ::close(fd);
+    if (at_ == MAP_FAILED) throw std::runtime_error("no shared memory");
+    std::memset(at_, 1, bytes);
+  }
+  ~touched_memory() { ::munmap(at_, bytes_); }
+  touched_memory(const touched_memory&) = delete;
+  touched_memory& operator=(const touched_memory&) = delete;
+  void* at() const { return at_; }
+
+ private:
+  std::size_t bytes_;
+  void* at_;
+};
+
+double gigabytes(std::size_t bytes, double time) { return static_cast<double>(bytes) / 1e9 / time; }
+
+std::vector<float> bulk() { return std::vector<float>(bulk_bytes() / sizeof(float), 1.0F); }
+
+/// Bytes a second that ZeroMQ alone moves over loopback TCP with CURVE, in messages of 4 MiB.
+class raw_curve {
+ public:
+  raw_curve() {
+    char server_public[41];
+    char server_secret[41];
+    char client_public[41];
+    char client_secret[41];
+    ::zmq_curve_keypair(server_public, server_secret);
+    ::zmq_curve_keypair(client_public, client_secret);
+    from_ = ::zmq_ctx_new();
+    to_ = ::zmq_ctx_new();
+    pull_ = ::zmq_socket(to_, ZMQ_PULL);
+    const int one = 1;
+    const int none = 0;
+    ::zmq_setsockopt(pull_, ZMQ_CURVE_SERVER, &one, sizeof(one));
+    ::zmq_setsockopt(pull_, ZMQ_CURVE_SECRETKEY, server_secret, 40);
+    ::zmq_setsockopt(pull_, ZMQ_LINGER, &none, sizeof(none));
+    ::zmq_bind(pull_, "tcp://127.0.0.1:*");
+    char address[256];
+    std::size_t size = sizeof(address);
+    ::zmq_getsockopt(pull_, ZMQ_LAST_ENDPOINT, address, &size);
+    push_ = ::zmq_socket(from_, ZMQ_PUSH);
+    ::zmq_setsockopt(push_, ZMQ_CURVE_SERVERKEY, server_public, 40);
+    ::zmq_setsockopt(push_, ZMQ_CURVE_PUBLICKEY, client_public, 40);
+    ::zmq_setsockopt(push_, ZMQ_CURVE_SECRETKEY, client_secret, 40);
+    ::zmq_setsockopt(push_, ZMQ_LINGER, &none, sizeof(none));
+    const int few = 8;
+    ::zmq_setsockopt(push_, ZMQ_SNDHWM, &few, sizeof(few));
+    ::zmq_connect(push_, address);
+  }
+  ~raw_curve() {
+    ::zmq_close(push_);
+    ::zmq_close(pull_);
+    ::zmq_ctx_term(from_);
+    ::zmq_ctx_term(to_);
+  }
+  raw_curve(const raw_curve&) = delete;
+  raw_curve& operator=(const raw_curve&) = delete;
+
+  double run(std::size_t bytes) {
+    constexpr std::size_t chunk = std::size_t{4} << 20;
+    const std::vector<char> data(chunk, 'x');
+    return gigabytes(bytes, seconds([&] {
+                       std::jthread sender([&] {
+                         for (std::size_t sent = 0; sent < bytes; sent += chunk) {
+                           ::zmq_send(push_, data.data(), chunk, 0);
+                         }
+                       });
+                       for (std::size_t got = 0; got < bytes; got += chunk) {
+                         zmq_msg_t message;
+                         ::zmq_msg_init(&message);
+                         ::zmq_msg_recv(&message, pull_, 0);
+                         ::zmq_msg_close(&message);
+                       }
+                     }));
+  }
+
+ private:
+  void* from_;
+  void* to_;
+  void* pull_;
+  void* push_;
+};
+
+const registered put_bulk("put_1gib", [] {
+  const store_cluster here(1);
+  const std::vector<float> data = bulk();
+  const touched_memory memory(bulk_bytes());
+  const auto of = alternate(
+      5, [&] { return gigabytes(bulk_bytes(), seconds([&] { keep(put(data)); })); },
+      [&] {
+        return gigabytes(bulk_bytes(),
+                         seconds([&] { std::memcpy(memory.at(), data.data(), bulk_bytes()); }));
+      });
+  return std::vector<figure>{{.name = "put_1gib",
+                              .value = of.value,
+                              .unit = "GB/s",
+                              .peer = "memcpy into touched shared memory",
+                              .peer_value = of.peer}};
+});
+
+const registered put_some("put_small", [] {
+  const store_cluster here(1);
+  constexpr int count = 200'000;
+  const std::vector<int> data(256, 1);
+  const auto of = alternate(
+      5,
+      [&] {
+        return count / seconds([&] {
+                 for (int i = 0; i < count; ++i) keep(put(data));
+               });
+      },
+      [&] {
+        return count / seconds([&] {
+                 for (int i = 0; i < count; ++i) keep(std::make_shared<std::vector<int>>(data));
+               });
+      });
+  constexpr int stored = 2'000;
+  const std::vector<int> larger(40'000, 1);  // 160 kB: by the store
+  std::vector<double> rates;
+  for (int i = 0; i < 5; ++i) {
+    rates.push_back(stored / seconds([&] {
+                      for (int k = 0; k < stored; ++k) keep(put(larger));
+                    }));
+  }
+  return std::vector<figure>{{.name = "put_small",
+                              .value = of.value,
+                              .unit = "1/s",
+                              .peer = "make_shared of the same vector",
+                              .peer_value = of.peer,
+                              .note = "1 KiB"},
+                             {.name = "put_160kb",
+                              .value = median(std::move(rates)),
+                              .unit = "1/s",
+                              .note = "by the store"}};
+});
+
+const registered get_bulk("get_1gib", [] {
+  const store_cluster here(1);
+  raw_zeromq raw;
+  const auto of = alternate(
+      7,
+      [&] {
+        const auto ref = put(bulk());
+        return get(store_cluster::on(0).remote<&view_microseconds>(std::move(ref)));
+      },
+      [&] { return raw.round_trip(1'000); });
+  return std::vector<figure>{{.name = "get_1gib",
+                              .value = of.value,
+                              .unit = "us",
+                              .higher_is_better = false,
+                              .peer = "raw ZeroMQ round trip, 100 B",
+                              .peer_value = of.peer,
+                              .note = "a first view in another process of the node"}};
+});
+
+const registered get_some("get_small", [] {
+  const store_cluster here(1);
+  raw_zeromq raw;
+  const auto of = alternate(
+      21,
+      [&] {
+        const auto ref = put(std::vector<int>(256, 1));
+        return get(store_cluster::on(0).remote<&get_microseconds>(ref));
+      },
+      [&] { return raw.round_trip(200); });
+  return std::vector<figure>{{.name = "get_small",
+                              .value = of.value,
+                              .unit = "us",
+                              .higher_is_better = false,
+                              .peer = "raw ZeroMQ round trip, 100 B",
+                              .peer_value = of.peer,
+                              .note = "a first get in another process: from its owner"}};
+});
+
+/// A value made on the head is read on the others.
+double spread(int nodes) {
+  const auto ref = put(bulk());
+  return seconds([&] {
+    std::vector<object_ref<double>> read;
+    for (int i = 1; i < nodes; ++i) read.push_back(store_cluster::on(i).remote<&first_of>(ref));
+    for (const auto& one : read) keep(get(one));
+  });
+}
+
+const registered transfer("transfer_1gib", [] {
+  const store_cluster here(2);
+  raw_curve raw;
+  const auto of = alternate(
+      3, [] { return gigabytes(bulk_bytes(), spread(2)); }, [&] { return raw.run(bulk_bytes()); });
+  return std::vector<figure>{{.name = "transfer_1gib",
+                              .value = of.value,
+                              .unit = "GB/s",
+                              .peer = "raw ZeroMQ with CURVE over loopback",
+                              .peer_value = of.peer}};
+});
+
+const registered broadcast("broadcast_1gib", [] {
+  constexpr int nodes = 4;
+  const store_cluster here(nodes);
+  raw_curve raw;
+  const auto of = alternate(
+      3, [] { return gigabytes(bulk_bytes() * (nodes - 1), spread(nodes)); },
+      [&] { return raw.run(bulk_bytes()); });
+  return std::vector<figure>{{.name = "broadcast_1gib",
+                              .value = of.value,
+                              .unit = "GB/s",
+                              .peer = "raw ZeroMQ with CURVE, one pair",
+                              .peer_value = of.peer,
+                              .note = "to 3 nodes, the sum of what they got"}};
+});
+
+}  // namespace
+}  // namespace troupe::bench
