@@ -101,8 +101,7 @@ void* object_state::read_stored(const mapped_value&) {
   throw object_lost_error("the object's value cannot be read from the store");
 }
 
-void* object_state::load(
-    const std::optional<std::chrono::steady_clock::time_point>& until) {
+void* object_state::load(const std::optional<std::chrono::steady_clock::time_point>& until) {
   const mapping from = stored()->map(until);  // may wait: not under the lock
   const std::lock_guard guard(loading_lock(this));
   if (void* const here = value_.load(std::memory_order_acquire)) return here;

@@ -29,8 +29,7 @@ class sharing {
   virtual detail::stored_ptr store_value(std::span<const std::byte> inline_bytes,
                                          std::span<const std::span<const std::byte>> segments,
                                          std::string_view made_by, bool is_result) = 0;
-  virtual void save_stored(detail::output_archive& archive,
-                           const detail::stored_value& where) = 0;
+  virtual void save_stored(detail::output_archive& archive, const detail::stored_value& where) = 0;
   virtual detail::stored_ptr load_stored(detail::input_archive& archive, bool given) = 0;
   /// Forwards a cancel to the object's owner.
   virtual void cancel(detail::remote_object& object, bool recursive) noexcept = 0;

@@ -180,7 +180,7 @@ struct registered {
   std::string session_dir;
   demand total;  ///< of the node
   std::string job_namespace;
-  peer driver;              ///< to a worker: its job's
+  peer driver;               ///< to a worker: its job's
   std::string store_socket;  ///< path, on the node's machine, where its object store answers
   template <class Archive>
   void serialize(Archive& archive) {

@@ -46,8 +46,8 @@ struct node_options {
   std::chrono::milliseconds idle_after{60'000};  ///< then a worker without lease ends
   rotation worker_log{};                         ///< of each worker's stdout and stderr
   std::size_t worker_logs = 200;  ///< workers that have ended and whose logs are kept
-  std::uint64_t store_bytes = 0;                 ///< of the object store; 0: there is none
-  std::string spill_dir{};                       ///< empty: nothing is spilled
+  std::uint64_t store_bytes = 0;  ///< of the object store; 0: there is none
+  std::string spill_dir{};        ///< empty: nothing is spilled
   /// A `put` or `get` waits so long for memory of the store.
   std::chrono::milliseconds store_patience{30'000};
   /// Made once the node listens; gets the endpoint, which outlives it.

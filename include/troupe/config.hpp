@@ -31,8 +31,8 @@ struct config {
   std::string job_namespace{};
   /// Cluster to connect to; empty: embedded, everything in this process.
   std::string address{};
-  /// In a cluster, values of at least so many bytes lie in the node's store; smaller ones are kept by
-  /// their owner and travel in messages.
+  /// In a cluster, values of at least so many bytes lie in the node's store; smaller ones are kept
+  /// by their owner and travel in messages.
   std::uint64_t max_inline_bytes = std::uint64_t{100} << 10;
 
   troupe::log_level log_level = troupe::log_level::info;

@@ -149,9 +149,9 @@ inline constexpr bool detail::stays_in_process_v<any_ref> = true;
 ///
 /// @throws out_of_memory_error when the store has no room for it within a while.
 template <class T>
-requires(!std::is_lvalue_reference_v<T> ||
-         detail::copyable_v<std::decay_t<T>>) object_ref<std::decay_t<T>>
-    put(T&& value, const std::source_location& place = std::source_location::current()) {
+requires(!std::is_lvalue_reference_v<T> || detail::copyable_v<std::decay_t<T>>)
+    object_ref<std::decay_t<T>> put(
+        T&& value, const std::source_location& place = std::source_location::current()) {
   using stored = std::decay_t<T>;
   static_assert(detail::archivable_v<stored>,
                 "troupe: cereal cannot archive this type, so it cannot cross a process: give it a "
@@ -318,8 +318,7 @@ requires detail::raw_element_v<E>
 class object_view<std::vector<E>> {
  public:
   explicit object_view(object_ref<std::vector<E>> ref, const detail::deadline& until = {})
-      : ref_(std::move(ref)),
-        elements_(detail::read_in_place<E>(ref_.state(), pin_, until)) {}
+      : ref_(std::move(ref)), elements_(detail::read_in_place<E>(ref_.state(), pin_, until)) {}
   const array_view<E>& operator*() const noexcept { return elements_; }
   const array_view<E>* operator->() const noexcept { return &elements_; }
 

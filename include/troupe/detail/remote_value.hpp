@@ -1,8 +1,9 @@
-/// Objects whose values come archived, from another process or from the node's store, and how values
-/// get there.
+/// Objects whose values come archived, from another process or from the node's store, and how
+/// values get there.
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <source_location>
 #include <string>
@@ -75,10 +76,20 @@ stored_ptr load_mark([[maybe_unused]] input_archive& archive) {
   return nullptr;
 }
 
+/// The object was cancelled meanwhile: what lies in a store for it is freed.
+template <class T>
+void discard_value([[maybe_unused]] input_archive& archive) noexcept {
+  try {
+    if constexpr (!std::is_void_v<T>) static_cast<void>(load_mark<T>(archive));
+  } catch (const std::exception&) {
+    // What cannot be read is of no object any more, either.
+  }
+}
+
 template <class T, class Object>
 void receive_value(Object& object, [[maybe_unused]] result_slot<T>& slot,
                    input_archive& archive) noexcept {
-  if (!object.claim()) return;
+  if (!object.claim()) return discard_value<T>(archive);
   try {
     if constexpr (std::is_void_v<T>) {
       archive.finish(name_view{"void", 4});
@@ -134,8 +145,9 @@ void save_result_of([[maybe_unused]] output_archive& archive,
                     [[maybe_unused]] object_state& object) {
   if constexpr (storable_v<T>) {
     const stored_ptr where = save_or_store(
-        archive, *static_cast<const T*>(object.value()),
-        [&](auto bytes, auto segments) { return store_result(bytes, segments, object.describe()); });
+        archive, *static_cast<const T*>(object.value()), [&](auto bytes, auto segments) {
+          return store_result(bytes, segments, object.describe());
+        });
     if (!where) return;
     archive.put_value(given_in_store);
     save_stored(archive, *where);
@@ -199,10 +211,9 @@ object_ptr put_into_store(const T& value, const std::source_location& place) {
     if (archive.total_size() < least_stored()) return {};
     const encoded written = archive.take();
     const std::string_view file = place.file_name();
-    stored_ptr where =
-        store_value(written.inline_bytes, written.segments,
-                    "put at " + std::string(file.substr(file.rfind('/') + 1)) + ":" +
-                        std::to_string(place.line()));
+    stored_ptr where = store_value(written.inline_bytes, written.segments,
+                                   "put at " + std::string(file.substr(file.rfind('/') + 1)) + ":" +
+                                       std::to_string(place.line()));
     if (!where) return {};
     auto* const object = new remote_value<T>;
     auto result = object_ptr::adopt(object);

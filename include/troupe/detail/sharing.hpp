@@ -14,8 +14,8 @@ class input_archive;
 class output_archive;
 struct class_info;
 
-/// An object whose value comes from elsewhere: from the process that owns it (its origin), when that
-/// sends it, or from a store.
+/// An object whose value comes from elsewhere: from the process that owns it (its origin), when
+/// that sends it, or from a store.
 class TROUPE_API remote_object : public object_state {
  public:
   std::uint64_t owner() const noexcept { return owner_; }

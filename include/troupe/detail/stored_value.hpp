@@ -75,9 +75,9 @@ TROUPE_API raw_array view_raw_array(const mapped_value& value, std::size_t eleme
 
 /// Elements whose arrays are read in place.
 template <class E>
-inline constexpr bool raw_element_v =
-    (std::is_arithmetic_v<E> && !std::is_same_v<E, bool> && !std::is_same_v<E, long double>) ||
-    std::is_same_v<E, std::byte>;
+inline constexpr bool raw_element_v = (std::is_arithmetic_v<E> && !std::is_same_v<E, bool> &&
+                                       !std::is_same_v<E, long double>) ||
+                                      std::is_same_v<E, std::byte>;
 
 template <class T>
 inline constexpr bool reads_in_place_v = false;
