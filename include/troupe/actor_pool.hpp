@@ -190,7 +190,7 @@ class actor_pool {
     }
     const auto first = submitted_.begin();
     object_ref<R> ref = typed<R>(first->second, "get_next");
-    detail::wait_for_ref(ref, timeout);
+    detail::wait_for_ref(ref, detail::deadline_after(timeout));
     submitted_.erase(first);
     return get(std::move(ref));
   }

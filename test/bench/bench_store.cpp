@@ -33,6 +33,11 @@ inline double first_of(std::span<const float> values) { return values[0]; }
 
 namespace {
 
+/// What runs on that node.
+auto on(int node) {
+  return with({.scheduling = scheduling::node_affinity("n" + std::to_string(node))});
+}
+
 /// Nodes with a store each, and this program as their driver.
 class store_cluster {
  public:
@@ -63,9 +68,6 @@ class store_cluster {
     std::error_code none;
     std::filesystem::remove_all(folder_, none);
     ::unsetenv("TROUPE_SESSION_BASE");
-  }
-  static auto on(int node) {
-    return with({.scheduling = scheduling::node_affinity("n" + std::to_string(node))});
   }
 
  private:
@@ -242,7 +244,7 @@ const registered get_bulk("get_1gib", [] {
       7,
       [&] {
         const auto ref = put(bulk());
-        return get(store_cluster::on(0).remote<&view_microseconds>(std::move(ref)));
+        return get(on(0).remote<&view_microseconds>(std::move(ref)));
       },
       [&] { return raw.round_trip(1'000); });
   return std::vector<figure>{{.name = "get_1gib",
@@ -261,7 +263,7 @@ const registered get_some("get_small", [] {
       21,
       [&] {
         const auto ref = put(std::vector<int>(256, 1));
-        return get(store_cluster::on(0).remote<&get_microseconds>(ref));
+        return get(on(0).remote<&get_microseconds>(ref));
       },
       [&] { return raw.round_trip(200); });
   return std::vector<figure>{{.name = "get_small",
@@ -278,7 +280,7 @@ double spread(int nodes) {
   const auto ref = put(bulk());
   return seconds([&] {
     std::vector<object_ref<double>> read;
-    for (int i = 1; i < nodes; ++i) read.push_back(store_cluster::on(i).remote<&first_of>(ref));
+    for (int i = 1; i < nodes; ++i) read.push_back(on(i).remote<&first_of>(ref));
     for (const auto& one : read) keep(get(one));
   });
 }
