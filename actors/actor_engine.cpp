@@ -5,6 +5,7 @@
 
 #include <troupe/error.hpp>
 
+#include "core/environment.hpp"
 #include "core/node_name.hpp"
 #include "core/placement.hpp"
 #include "core/placement_groups.hpp"
@@ -36,6 +37,14 @@ actor_core_ptr actor_engine::create(const detail::class_info& info, detail::acto
   }
   const core::resource_set demand = core::make_demand(o.num_cpus, 0.0, o.num_gpus, o.memory,
                                                       {o.resources.begin(), o.resources.size()});
+  if (o.runtime_env != nullptr) {
+    if (runtime_.cluster != nullptr) {
+      throw runtime_env_error("actor " + std::string(info.name) +
+                              " stays in this process, because of its arguments: it cannot have a "
+                              "runtime_env");
+    }
+    core::adopt_environment(*o.runtime_env);
+  }
   core::check_placement(o, info.name, core::node_name(), runtime_.settings.labels);
   // In a cluster the lease that it runs under is of the group.
   const bool grouped = o.placement_group && runtime_.cluster == nullptr;

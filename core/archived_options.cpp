@@ -68,6 +68,11 @@ scheduling placed(const form& from) {
 }  // namespace
 
 void save_options(output_archive& archive, const options& given) {
+  if (given.runtime_env != nullptr) {
+    throw archive_error(
+        "options with a runtime_env cannot leave their process, because its files lie there: give "
+        "the environment to the job, or to the task that gets the pool");
+  }
   form out{.num_cpus = given.num_cpus,
            .num_gpus = given.num_gpus,
            .memory = given.memory,

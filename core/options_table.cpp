@@ -261,6 +261,8 @@ constexpr std::array options{
         "max-throughput", "messages that an actor handles before others run"),
     count_option<&config::generator_backpressure, 1, billion>(
         "generator-backpressure", "results that a generator may be ahead of its consumer"),
+    bytes_option<&config::package_max_bytes, kibi, pebi>(
+        "package-max-bytes", "bytes that the files of one environment may have"),
     text_option<&config::node_name>("node-name", "NAME",
                                     "name of this node; empty: the host's name"),
     option_info{.name = "labels",

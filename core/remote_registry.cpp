@@ -7,6 +7,8 @@
 
 #include <troupe/detail/assert.hpp>
 
+#include "core/key_of_name.hpp"
+
 namespace troupe::core {
 
 namespace {
@@ -19,16 +21,6 @@ struct registry {
 registry& the_registry() {
   static auto* const instance = new registry;  // used before main and until the last thread ends
   return *instance;
-}
-
-/// FNV-1a: the key must be the same in every process, whatever its standard library hashes to.
-std::uint64_t hash(std::string_view text, std::uint64_t seed) noexcept {
-  std::uint64_t value = 0xcbf29ce484222325U ^ seed;
-  for (const char c : text) {
-    value ^= static_cast<unsigned char>(c);
-    value *= 0x100000001b3U;
-  }
-  return value | 1;  // 0 means none
 }
 
 }  // namespace
@@ -55,9 +47,10 @@ std::uint64_t register_remote(const remote_function& function) {
   const std::lock_guard guard(all.mutex);
   // Further ones of a name, and the next to no collisions of the hash, take the next free seed.
   for (std::uint64_t seed = 0;; ++seed) {
-    const std::uint64_t key = core::hash(function.type->name(), seed);
+    const std::uint64_t key = core::key_of_name(function.type->name(), seed);
     const auto [at, added] = all.by_key.try_emplace(key, function);
-    if (added || at->second.make == function.make) return key;
+    // A library that is loaded brings its own copy of what the program contains already.
+    if (added || *at->second.type == *function.type) return key;
   }
 }
 

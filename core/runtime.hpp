@@ -41,6 +41,8 @@ class cluster_link : public component {
                                               detail::options_ptr options, bool& taken) = 0;
   virtual detail::actor_core_ptr find_actor(std::string_view name, std::string_view in_namespace,
                                             const detail::class_info& info) = 0;
+  /// The id of an environment for workers, ready to travel; see net/environments.hpp.
+  virtual std::string prepare_environment(const runtime_env& wanted) = 0;
   /// Ends what this process owns elsewhere: no further messages of others are needed.
   virtual void leave(std::chrono::milliseconds patience) noexcept = 0;
   /// The handle that other processes know an actor of this one by; null when they know none.

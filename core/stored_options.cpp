@@ -1,4 +1,5 @@
 #include <troupe/detail/stored_options.hpp>
+#include <troupe/runtime_env.hpp>
 
 #include <cmath>
 #include <stdexcept>
@@ -75,6 +76,10 @@ stored_options::stored_options(const options& from) : value_(from) {
   std::vector<concurrency_group> groups;
   for (const concurrency_group& g : from.groups) groups.push_back({keep(g.name), g.limit});
   value_.groups = concurrency_groups(groups.data(), groups.size());
+  if (from.runtime_env != nullptr && !from.runtime_env->empty()) {
+    environment_ = std::make_shared<const runtime_env>(*from.runtime_env);
+  }
+  value_.runtime_env = environment_.get();
   const scheduling& s = from.scheduling;
   const std::string_view key = keep(s.key());
   const std::string_view value = keep(s.value());
@@ -145,6 +150,7 @@ void check_options_of_call(const options& o) {
   if (o.placement_group != placement_group_id{}) {
     misplaced("placement_group", "a call", "an actor");
   }
+  if (o.runtime_env != nullptr) misplaced("runtime_env", "a call", "an actor");
 }
 
 }  // namespace troupe::detail

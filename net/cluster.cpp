@@ -13,6 +13,7 @@
 #include "core/node_name.hpp"
 #include "net/demand.hpp"
 #include "net/failures.hpp"
+#include "net/introduction.hpp"
 #include "net/session_files.hpp"
 
 namespace troupe::net {
@@ -37,7 +38,9 @@ endpoint_options options_for(const cluster_address& at, const config& settings) 
 }  // namespace
 
 cluster::cluster(core::runtime& runtime, const cluster_address& at, register_process introduction)
-    : here_(&runtime), output_(runtime.settings.dedup_output) {
+    : here_(&runtime), output_(runtime.settings.dedup_output),
+      environments_(runtime.settings.package_max_bytes) {
+  here_.surroundings = &environments_;
   here_.is_worker = introduction.role == process_role::worker;
   node_folder_ = at.node_folder;
   values_ = std::make_shared<value_store>(here_);
@@ -62,6 +65,11 @@ cluster::cluster(core::runtime& runtime, const cluster_address& at, register_pro
     here_.net->learn(at.node);
   } else {
     here_.node = here_.net->resolve(at.node.remote, std::chrono::milliseconds(register_timeout));
+  }
+  if (!here_.is_worker) {
+    describe_executable(introduction, environments_.shelf());
+    const std::string id = environments_.prepare(runtime.settings.runtime_env);
+    if (!id.empty()) introduction.surroundings = here_.surroundings_for(id);
   }
   core::set_sharing(this);
   here_.send(here_.node.id, std::move(introduction));
@@ -90,6 +98,7 @@ cluster::cluster(core::runtime& runtime, const cluster_address& at, register_pro
   here_.head = registration_->head;
   here_.driver = registration_->driver;
   here_.node_name = registration_->node_name;
+  here_.own_surroundings = registration_->surroundings;
   core::set_node_name(here_.node_name);
   here_.net->learn(here_.head);
   try {
@@ -357,6 +366,9 @@ void cluster::handle(process_id from, message&& what) {
       static_cast<detail::value_object<void>&>(*asked->answered).set();
       break;
     }
+    case kind::package_wanted:
+      environments_.shelf().on(*here_.net, from, unpack<package_wanted>(what));
+      break;
     case kind::ping:
       break;  // that it came is what the node wants to know
     default:
@@ -508,6 +520,8 @@ actor_plan cluster::plan_of(const detail::class_info& info, detail::actor_call& 
   plan.lease.bundle = given.bundle_index;
   plan.options.placement_group = plan.lease.group;
   plan.options.captures = given.capture_children;
+  plan.lease.surroundings = here_.surroundings_for(
+      given.runtime_env != nullptr ? environments_.prepare(*given.runtime_env) : std::string());
   return plan;
 }
 
@@ -606,6 +620,10 @@ detail::actor_core_ptr cluster::adopt_by_head(const detail::class_info& info,
                            ": choose another one, or use get_if_exists");
   }
   return handle_of(reply, info, given.name);
+}
+
+std::string cluster::prepare_environment(const runtime_env& wanted) {
+  return environments_.prepare(wanted);
 }
 
 detail::actor_core_ptr cluster::public_handle(detail::local_actor& actor) {

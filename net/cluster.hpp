@@ -19,6 +19,7 @@
 #include "net/cluster_address.hpp"
 #include "net/cluster_groups.hpp"
 #include "net/endpoint.hpp"
+#include "net/environments.hpp"
 #include "net/object_sharing.hpp"
 #include "net/output_printer.hpp"
 #include "net/process.hpp"
@@ -55,6 +56,7 @@ class cluster final : public core::cluster_link, public core::sharing, public en
                                       detail::options_ptr options, bool& taken) override;
   detail::actor_core_ptr find_actor(std::string_view name, std::string_view in_namespace,
                                     const detail::class_info& info) override;
+  std::string prepare_environment(const runtime_env& wanted) override;
   detail::actor_core_ptr public_handle(detail::local_actor& actor) override;
 
   // -- core::sharing ------------------------------------------------------------------------------
@@ -118,6 +120,7 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   std::vector<std::pair<process_id, message>> early_;
   output_printer output_;
   std::shared_ptr<value_store> values_;  // shared with values that outlive this
+  environments environments_;
   std::unique_ptr<object_sharing> objects_;
   std::unique_ptr<lease_desk> desk_;
   std::unique_ptr<task_owner> owner_;

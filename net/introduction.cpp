@@ -1,13 +1,20 @@
 #include "net/introduction.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
 #include <system_error>
 
+#include "core/environment.hpp"
 #include "net/cluster_address.hpp"
+#include "net/content_hash.hpp"
 
 namespace troupe::net {
 
@@ -25,7 +32,47 @@ std::vector<std::string> own_arguments() {
   return words;
 }
 
+const char* variable(const char* name) {
+  const char* const value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
 }  // namespace
+
+executable_file describe_file(int fd) {
+  struct stat facts {};
+  if (fd < 0 || ::fstat(fd, &facts) != 0) {
+    throw std::system_error(errno, std::generic_category(), "cannot read the program's own file");
+  }
+  executable_file result;
+  result.what = {hash_of_file(fd), static_cast<std::uint64_t>(facts.st_size)};
+  result.identity = {facts.st_dev, facts.st_ino, static_cast<std::uint64_t>(facts.st_size),
+                     facts.st_mtim.tv_sec * std::int64_t{1'000'000'000} + facts.st_mtim.tv_nsec};
+  return result;
+}
+
+void describe_executable(register_process& of, package_shelf& shelf) {
+  // Not by its path: that may hold another file by now, or none.
+  const int fd = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  of.executable_file = describe_file(fd);
+  shelf.put(of.executable_file.what.hash, fd);
+}
+
+std::string prepare_worker() {
+  try {
+    const std::string_view libraries = variable("TROUPE_WORKER_LIBRARIES");
+    for (std::size_t begin = 0; begin < libraries.size();) {
+      const std::size_t end = std::min(libraries.find(':', begin), libraries.size());
+      core::load_library(std::string(libraries.substr(begin, end - begin)));
+      begin = end + 1;
+    }
+    const std::string setup = variable("TROUPE_WORKER_SETUP");
+    if (!setup.empty()) core::run_setup(std::strtoull(setup.c_str(), nullptr, 10));
+    return {};
+  } catch (const std::exception& e) {
+    return e.what();
+  }
+}
 
 register_process introduce(int argc, const char* const* argv, bool is_worker,
                            const std::string& job_namespace) {

@@ -102,6 +102,9 @@ enum class kind : std::uint16_t {
   stop_node,
   ask_memory,
   memory_use,
+  // packages
+  package_wanted = 160,
+  package_piece,
 };
 
 /// An archived value in a body: its small part, and how many of the message's attachments are its.
@@ -150,6 +153,77 @@ struct outcome {
 /// An amount of each resource, in units of 0.0001.
 using demand = std::vector<std::pair<std::string, std::int64_t>>;
 
+// -- packages -------------------------------------------------------------------------------------
+
+/// Bytes that are named by the hash of their content: an executable, or an archive of files.
+struct package_info {
+  std::string hash;  ///< see net/content_hash.hpp; empty: none
+  std::uint64_t size = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(hash, size);
+  }
+};
+
+/// Which file it is on its machine.
+struct file_identity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::uint64_t size = 0;
+  std::int64_t changed_ns = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(device, inode, size, changed_ns);
+  }
+};
+
+struct executable_file {
+  package_info what;
+  file_identity identity;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(what, identity);
+  }
+};
+
+/// What a worker is given before it runs anything; troupe::runtime_env, ready to travel.
+struct env_spec {
+  std::string id;  ///< equal for equal environments; empty: none
+  std::vector<std::pair<std::string, std::string>> variables;
+  package_info package;
+  bool has_folder = false;             ///< the package has the worker's working folder
+  std::vector<std::string> libraries;  ///< names of files in it, to be loaded in this order
+  std::uint64_t setup = 0;             ///< key of the setup function; 0: none
+  peer source;                         ///< has the package
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(id, variables, package, has_folder, libraries, setup, source);
+  }
+};
+
+/// Node to a process that has a package: send the piece that begins there, 1 MiB or to the end.
+struct package_wanted {
+  static constexpr auto what = kind::package_wanted;
+  std::string hash;
+  std::uint64_t offset = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(hash, offset);
+  }
+};
+
+/// The answer; the piece is the message's attachment.
+struct package_piece {
+  static constexpr auto what = kind::package_piece;
+  std::string hash;
+  std::uint64_t offset = 0;
+  std::string failed;  ///< why there is none
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(hash, offset, failed);
+  }
+};
+
 // -- a process and its node -----------------------------------------------------------------------
 
 enum class process_role : std::uint8_t { driver, worker, node };
@@ -165,9 +239,13 @@ struct register_process {
   std::vector<std::string> environment;  ///< NAME=VALUE, for the workers of a driver's job
   std::string working_dir;
   std::string job_namespace;
+  net::executable_file executable_file;
+  env_spec surroundings;  ///< of a driver: of its job's workers that need no other
+  std::string failure;    ///< of a worker: why it cannot work in its environment
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(role, pid, start_token, executable, arguments, environment, working_dir, job_namespace);
+    archive(role, pid, start_token, executable, arguments, environment, working_dir, job_namespace,
+            executable_file, surroundings, failure);
   }
 };
 
@@ -182,9 +260,11 @@ struct registered {
   std::string job_namespace;
   peer driver;               ///< to a worker: its job's
   std::string store_socket;  ///< path, on the node's machine, where its object store answers
+  env_spec surroundings;     ///< to a worker: its own
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(refused, job, head, node_name, session_dir, total, job_namespace, driver, store_socket);
+    archive(refused, job, head, node_name, session_dir, total, job_namespace, driver, store_socket,
+            surroundings);
   }
 };
 
@@ -262,6 +342,7 @@ struct request_lease {
   std::string place_value;
   bool soft = false;
   bool isolated = false;           ///< in a process of its own
+  env_spec surroundings;           ///< of the worker; without id: the job's
   bool for_actor = false;          ///< for one actor's life
   bool infeasible_fails = false;   ///< refuse what no node can ever give
   std::uint32_t redirections = 0;  ///< how often it was sent on
@@ -272,7 +353,7 @@ struct request_lease {
   template <class Archive>
   void serialize(Archive& archive) {
     archive(request, job, wanted, name, placement, place_key, place_value, soft, isolated,
-            for_actor, infeasible_fails, redirections, group, bundle, located, home);
+            surroundings, for_actor, infeasible_fails, redirections, group, bundle, located, home);
   }
 };
 

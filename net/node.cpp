@@ -8,6 +8,7 @@
 #include <future>
 #include <map>
 #include <mutex>
+#include <set>
 #include <system_error>
 #include <type_traits>
 #include <unordered_set>
@@ -21,6 +22,7 @@
 #include "net/node_state.hpp"
 #include "net/object_store.hpp"
 #include "net/pack.hpp"
+#include "net/package_store.hpp"
 #include "net/worker_environment.hpp"
 #include "net/worker_processes.hpp"
 
@@ -89,6 +91,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
       endpoint_->post([&] {
         shutting_ = true;
         guest_.reset();
+        packages_.reset();
         silent.set_value();
       });
       silent.get_future().wait();
@@ -195,6 +198,11 @@ class node::implementation final : public endpoint_handler, public worker_watche
       control_ = std::make_unique<control_state>(of_control);
     }
     node_ = std::make_unique<node_state>(std::move(settings));
+    packages_ = std::make_unique<package_store>(
+        *endpoint_,
+        package_store_options{options_.session_dir + "/packages", options_.package_bytes,
+                              options_.copies_only},
+        self_.host, head.id);
     if (options_.guest) guest_ = options_.guest(*endpoint_);
 
     join_cluster hello;
@@ -229,6 +237,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
         carry_out();
       }
     }
+    packages_->tick();
     look_at_far_drivers(now);
     // Before the head gives this node up.
     const auto patience = fence_after(options_.silence);
@@ -360,6 +369,13 @@ class node::implementation final : public endpoint_handler, public worker_watche
         return begin_stop();
       case kind::ping:
         return;  // that the link acknowledges it is what a worker wants to know
+      case kind::package_wanted:
+        return packages_->on(from, unpack<package_wanted>(what));
+      case kind::package_piece:
+        return packages_->on(from, unpack<package_piece>(what), what);
+      case kind::adopt_actor:
+        if (guest_) keep_for(unpack<adopt_actor>(what));
+        [[fallthrough]];
       default:
         if (guest_) return guest_->received(from, std::move(what));
         log::warn("dropped a message of kind ", what.kind, ", which is not for a node");
@@ -475,10 +491,37 @@ class node::implementation final : public endpoint_handler, public worker_watche
 
   void act(start_worker& e) {
     endpoint_->learn(e.driver);
-    processes_->start(make_worker_program(
-        e, {self_, options_.session_dir, options_.key_file, fence_after(options_.silence)}));
+    preparing_.insert(e.token);
+    packages_->prepare(e.token, *e.program, e.driver, e.surroundings,
+                       [this, e](const worker_files& files) { start_prepared(e, files); });
   }
-  void act(kill_worker& e) { processes_->kill(e.token); }
+  void start_prepared(const start_worker& e, const worker_files& files) {
+    if (preparing_.erase(e.token) == 0) return;
+    const auto now = clock::now();
+    if (!files.failed.empty()) {
+      packages_->release(e.token);
+      node_->worker_impossible(now, e.token,
+                               "the program " + e.program->executable +
+                                   ", or its environment, could not be fetched: " + files.failed);
+    } else {
+      node_->worker_begins(now, e.token);
+      processes_->start(
+          make_worker_program(e, {self_, options_.session_dir, options_.key_file, files.executable,
+                                  files.environment, fence_after(options_.silence)}));
+    }
+    carry_out();
+  }
+  void act(kill_worker& e) {
+    if (preparing_.erase(e.token) == 0) return processes_->kill(e.token);
+    endpoint_->post([this, token = e.token] {
+      if (!shutting_) worker_exited({token, 0, "it was ended before it began", true, {}});
+    });
+  }
+  /// A detached actor may begin anew when its program is gone: the head has what it needs.
+  void keep_for(const adopt_actor& order) {
+    const auto job = node_->program_of_job(order.job);
+    if (job) packages_->keep(*job->first, job->second, order.lease.surroundings);
+  }
   void act(watch_driver& e) {
     if (e.pid != 0) return processes_->watch_driver(e.process, e.pid);
     far_drivers_[e.process] = {0, clock::now(), clock::now()};
@@ -486,6 +529,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
   void act(forget_process& e) {
     if (const auto who = endpoint_->find(e.process)) remove_socket(who->local);
     endpoint_->forget(e.process);
+    packages_->process_gone(e.process);
   }
   void act(say& e) { log::write(e.level, e.text); }
 
@@ -524,6 +568,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
       const std::lock_guard guard(dropped_mutex_);
       dropped_.erase(what.token);
     }
+    packages_->release(what.token);
     node_->worker_exited(clock::now(), what.token, what.cause, what.in_order, what.last_lines);
     carry_out();
   }
@@ -620,6 +665,8 @@ class node::implementation final : public endpoint_handler, public worker_watche
   std::unique_ptr<node_state> node_;
   std::unique_ptr<control_state> control_;
   std::unique_ptr<node_guest> guest_;
+  std::unique_ptr<package_store> packages_;
+  std::set<std::uint64_t> preparing_;  // tokens of workers whose files are not there yet
   std::vector<std::pair<process_id, message>> early_;
   bool has_joined_ = false;
   bool stopping_ = false;

@@ -50,6 +50,8 @@ struct node_options {
   std::string spill_dir{};        ///< empty: nothing is spilled
   /// A `put` or `get` waits so long for memory of the store.
   std::chrono::milliseconds store_patience{30'000};
+  std::uint64_t package_bytes = std::uint64_t{4} << 30;  ///< of packages that are kept
+  bool copies_only = false;  ///< programs run from checked copies only, never where they lie
   /// Made once the node listens; gets the endpoint, which outlives it.
   std::function<std::unique_ptr<node_guest>(endpoint&)> guest;
 };

@@ -301,12 +301,13 @@ void node_state::begin(time now, request& which) {
 void node_state::assign_worker(time now, request& which) {
   which.phase = request_phase::lacks_worker;
   job& of = jobs_.at(which.asked.job);
+  const env_spec& surroundings =
+      which.asked.surroundings.id.empty() ? of.program->surroundings : which.asked.surroundings;
   worker* on = nullptr;
   if (which.asked.isolated) {
-    on = &start(now, of, &which);
+    on = &start(now, of, surroundings, &which);
   } else {
-    start_shared(now, of);
-    on = &workers_.at(of.shared_worker);
+    on = &start_shared(now, of, surroundings);
     if (on->state == worker::phase::ready) return grant(now, which, *on);
   }
   on->waiting.push_back(which.id);

@@ -63,11 +63,15 @@ void node_state::register_worker(time now, const peer& from, const register_proc
     return refuse_process(from.id, "its start token is not one that node '" + settings_.name +
                                        "' gave out for a worker that it waits for");
   }
+  if (!what.failure.empty()) {
+    worker_impossible(now, what.start_token, what.failure);
+    return refuse_process(from.id, what.failure);
+  }
   job& of = jobs_.at(known->job);
   known->state = worker::phase::ready;
   known->at = from;
   known->idle_since = now;
-  if (!known->isolated) of.failed_starts = 0;
+  if (!known->isolated) of.shared_workers[known->surroundings.id].failed_starts = 0;
 
   process& entry = processes_[from.id];
   entry.role = process_role::worker;
@@ -97,6 +101,7 @@ void node_state::greet(const process& who) {
   answer.job_namespace = of.program->job_namespace;
   answer.driver = of.driver;
   if (who.at.host == settings_.self.host) answer.store_socket = settings_.store_socket;
+  if (const worker* const w = find_worker(who.token)) answer.surroundings = w->surroundings;
   send(who.at.id, std::move(answer));
 }
 
@@ -182,7 +187,7 @@ void node_state::received(time now, process_id, job_started what) {
     added.driver_here = true;
     driver->second.job = added.id;
     greet(driver->second);
-    if (!ending_) start_shared(now, added);
+    if (!ending_) start_shared(now, added, added.program->surroundings);
   }
   if (without_job_ > 0) {
     std::vector<ticket> waited;
@@ -239,15 +244,17 @@ void node_state::forget_old_jobs() {
 
 // -- workers --------------------------------------------------------------------------------------
 
-node_state::worker& node_state::start(time now, job& of, const request* isolated_for) {
+node_state::worker& node_state::start(time, job& of, const env_spec& surroundings,
+                                      const request* isolated_for) {
   const std::uint64_t token = ++next_token_;
   worker& added = workers_[token];
   added.token = token;
   added.job = of.id;
   added.isolated = isolated_for != nullptr;
-  added.register_by = now + settings_.register_within;
+  added.surroundings = surroundings;
+  added.register_by = time::max();  // from when its process begins
   ++of.workers;
-  start_worker effect{token, of.id, of.driver, of.program, std::nullopt};
+  start_worker effect{token, of.id, of.driver, of.program, std::nullopt, surroundings};
   if (isolated_for != nullptr && isolated_for->wanted.get(core::gpu_name).units() > 0) {
     effect.gpus = isolated_for->gpus.ids;
   }
@@ -255,25 +262,42 @@ node_state::worker& node_state::start(time now, job& of, const request* isolated
   return added;
 }
 
-void node_state::start_shared(time now, job& of) {
-  if (of.shared_worker == 0) of.shared_worker = start(now, of, nullptr).token;
+node_state::worker& node_state::start_shared(time now, job& of, const env_spec& surroundings) {
+  job::shared& one = of.shared_workers[surroundings.id];
+  if (one.token == 0) one.token = start(now, of, surroundings, nullptr).token;
+  return workers_.at(one.token);
+}
+
+void node_state::worker_begins(time now, std::uint64_t token) {
+  if (worker* const w = find_worker(token)) w->register_by = now + settings_.register_within;
+}
+
+node_state::worker node_state::take_out(std::uint64_t token) {
+  const auto found = workers_.find(token);
+  worker gone = std::move(found->second);
+  workers_.erase(found);
+  --jobs_.at(gone.job).workers;
+  detach(gone);
+  changed();
+  return gone;
+}
+
+void node_state::worker_impossible(time now, std::uint64_t token, const std::string& why) {
+  if (find_worker(token) == nullptr) return;
+  start_failed(now, take_out(token), why, true);
+  effects_.emplace_back(kill_worker{token});
+  forget_old_jobs();
+  serve(now);
 }
 
 void node_state::worker_exited(time now, std::uint64_t token, const std::string& cause,
                                bool in_order, const std::string& last_lines) {
-  const auto found = workers_.find(token);
-  if (found == workers_.end()) return;
-  worker gone = std::move(found->second);
-  workers_.erase(found);
-  job& of = jobs_.at(gone.job);
-  --of.workers;
-  if (of.shared_worker == token) of.shared_worker = 0;
-  changed();
-
+  if (find_worker(token) == nullptr) return;
+  worker gone = take_out(token);
   std::string text = cause;
   if (!last_lines.empty() && !in_order) text += "; it printed last:\n" + last_lines;
   if (!gone.at) {
-    start_failed(now, std::move(gone), text);
+    start_failed(now, std::move(gone), text, false);
     return serve(now);
   }
   for (const lease_id id : std::set(gone.leases)) end_lease(now, id, false);
@@ -291,18 +315,20 @@ void node_state::worker_exited(time now, std::uint64_t token, const std::string&
   serve(now);
 }
 
-void node_state::start_failed(time now, worker gone, const std::string& text) {
+void node_state::start_failed(time now, worker gone, const std::string& text, bool for_good) {
   job& of = jobs_.at(gone.job);
-  const bool wanted_anyway = !gone.isolated && of.driver_here && !of.ended;
+  const bool of_job = gone.surroundings.id == of.program->surroundings.id;
+  const bool wanted_anyway = !gone.isolated && of_job && of.driver_here && !of.ended;
   if (gone.waiting.empty() && !wanted_anyway) return;
   note(log_level::warn,
        "a worker of job " + std::to_string(of.id) + " ended before it had registered: " + text);
+  job::shared& shared = of.shared_workers[gone.surroundings.id];
   std::uint32_t& failures =
-      gone.isolated ? requests_.at(gone.waiting.front()).failed_starts : of.failed_starts;
-  if (++failures < settings_.start_attempts && !ending_) {
+      gone.isolated ? requests_.at(gone.waiting.front()).failed_starts : shared.failed_starts;
+  if (!for_good && ++failures < settings_.start_attempts && !ending_) {
     const request* alone = gone.isolated ? &requests_.at(gone.waiting.front()) : nullptr;
-    worker& next = start(now, of, alone);
-    if (!gone.isolated) of.shared_worker = next.token;
+    worker& next = start(now, of, gone.surroundings, alone);
+    if (!gone.isolated) shared.token = next.token;
     next.waiting = std::move(gone.waiting);
     for (const ticket id : next.waiting) requests_.at(id).worker = next.token;
     return;
@@ -310,6 +336,11 @@ void node_state::start_failed(time now, worker gone, const std::string& text) {
   failures = 0;
   for (const ticket id : gone.waiting) {
     request& r = requests_.at(id);
+    if (for_good) {
+      refuse(r, refusal::worker_failed,
+             "its worker cannot be started at node '" + settings_.name + "': " + text);
+      continue;
+    }
     refuse(r, refusal::worker_failed,
            "the worker for '" + r.asked.name + "' ended before it had registered at node '" +
                settings_.name + "', " + std::to_string(settings_.start_attempts) +
@@ -323,8 +354,10 @@ bool node_state::hosts_detached(const worker& which) const {
 }
 
 void node_state::detach(worker& which) {
-  job& of = jobs_.at(which.job);
-  if (of.shared_worker == which.token) of.shared_worker = 0;
+  const auto at = jobs_.at(which.job).shared_workers.find(which.surroundings.id);
+  if (at != jobs_.at(which.job).shared_workers.end() && at->second.token == which.token) {
+    at->second.token = 0;
+  }
 }
 
 void node_state::retire(time now, worker& which, bool at_once,
@@ -361,7 +394,8 @@ void node_state::tick(time now) {
       effects_.emplace_back(kill_worker{token});
     }
     // The one of a living job where its driver is stays: the next task finds it warm.
-    const bool kept = of.driver_here && !of.ended;
+    const bool kept =
+        of.driver_here && !of.ended && w.surroundings.id == of.program->surroundings.id;
     if (w.state == worker::phase::ready && w.leases.empty() && !kept &&
         now - w.idle_since >= settings_.idle_after) {
       retire(now, w, false, std::nullopt);
@@ -408,6 +442,13 @@ process_id node_state::driver_of(std::uint64_t token) const {
   if (found == workers_.end()) return 0;
   const job& of = jobs_.at(found->second.job);
   return of.ended ? 0 : of.driver.id;
+}
+
+std::optional<std::pair<std::shared_ptr<const register_process>, peer>> node_state::program_of_job(
+    job_id id) const {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return std::nullopt;
+  return std::pair(found->second.program, found->second.driver);
 }
 
 std::string node_state::program_of(std::uint64_t token) const {

@@ -59,6 +59,7 @@ struct start_worker {
   peer driver;
   std::shared_ptr<const register_process> program;
   std::optional<std::vector<std::uint32_t>> gpus;  ///< of an isolated worker: all that it may see
+  env_spec surroundings;
 };
 /// With all that it started.
 struct kill_worker {
@@ -116,6 +117,10 @@ class node_state {
   /// `last_lines`: what it printed last.
   void worker_exited(time now, std::uint64_t token, const std::string& cause, bool in_order,
                      const std::string& last_lines);
+  /// What the worker needs is there, and its process begins.
+  void worker_begins(time now, std::uint64_t token);
+  /// It cannot be started, now and when it is tried again: what waits for it fails.
+  void worker_impossible(time now, std::uint64_t token, const std::string& why);
   /// A process cannot be reached any more, or a driver that is watched has ended.
   void process_gone(time now, process_id who, const std::string& cause);
   /// To be called every 100 ms or so.
@@ -137,6 +142,9 @@ class node_state {
   const node_settings& settings() const { return settings_; }
   /// The driver that a worker's lines go to, if it is there.
   process_id driver_of(std::uint64_t token) const;
+  /// What the workers of a job run, and its driver, as long as the job is known.
+  std::optional<std::pair<std::shared_ptr<const register_process>, peer>> program_of_job(
+      job_id id) const;
   /// The name of the program that a worker runs, without its folder.
   std::string program_of(std::uint64_t token) const;
   bool is_registered(process_id who) const { return processes_.count(who) != 0; }
@@ -160,8 +168,11 @@ class node_state {
     std::shared_ptr<const register_process> program;
     bool driver_here = false;
     bool ended = false;
-    std::uint64_t shared_worker = 0;  ///< its token; 0: none
-    std::uint32_t failed_starts = 0;  ///< of the shared worker, in a row
+    struct shared {
+      std::uint64_t token = 0;          ///< 0: none
+      std::uint32_t failed_starts = 0;  ///< in a row
+    };
+    std::map<std::string, shared> shared_workers;  ///< by the id of their environment
     std::uint32_t workers = 0;
   };
 
@@ -170,6 +181,7 @@ class node_state {
     std::uint64_t token = 0;
     job_id job = 0;
     bool isolated = false;
+    env_spec surroundings;
     phase state = phase::starting;
     peer at;  ///< when it has registered
     std::set<lease_id> leases;
@@ -251,9 +263,11 @@ class node_state {
   void greet(const process& who);
   void leave(time now, process_id who, const std::string& cause, bool clean);
   void announce_death(process_id who, const std::string& cause, bool clean);
-  void start_shared(time now, job& of);
-  worker& start(time now, job& of, const request* isolated_for);
-  void start_failed(time now, worker gone, const std::string& text);
+  /// The worker of the job that is shared in that environment.
+  worker& start_shared(time now, job& of, const env_spec& surroundings);
+  worker& start(time now, job& of, const env_spec& surroundings, const request* isolated_for);
+  void start_failed(time now, worker gone, const std::string& text, bool for_good);
+  worker take_out(std::uint64_t token);
   void retire(time now, worker& which, bool at_once,
               std::optional<std::chrono::milliseconds> grace);
   void detach(worker& which);

@@ -6,6 +6,7 @@
 
 #include "core/runtime.hpp"
 #include "net/endpoint.hpp"
+#include "net/environments.hpp"
 #include "net/pack.hpp"
 
 namespace troupe::net {
@@ -23,6 +24,17 @@ struct process {
   peer driver;
   std::string node_name;
   bool is_worker = false;
+  environments* surroundings = nullptr;  ///< null in a node's daemon
+  env_spec own_surroundings;             ///< of a worker: what it starts gets the same
+
+  /// What a request for a worker says of its environment. `id`: as `environments` gave it; empty
+  /// for that of this process.
+  env_spec surroundings_for(const std::string& id) const {
+    if (id.empty()) return own_surroundings;
+    env_spec result = surroundings->find(id);
+    result.source = net->self();
+    return result;
+  }
 
   process_id self() const noexcept { return net->id(); }
   template <class T>

@@ -16,6 +16,7 @@
 #include "actors/actor_engine.hpp"
 #include "actors/local_actor.hpp"
 #include "core/cpu_limits.hpp"
+#include "core/environment.hpp"
 #include "core/execution.hpp"
 #include "core/fault.hpp"
 #include "core/local_groups.hpp"
@@ -194,6 +195,23 @@ std::string running_name() {
 
 }  // namespace
 
+namespace {
+
+/// A worker that cannot work in its environment tells its node why, and ends.
+[[noreturn]] void report_and_exit(core::runtime& runtime, const net::cluster_address& at,
+                                  net::register_process self, const std::string& why) {
+  self.failure = why;
+  try {
+    const net::cluster refused(runtime, at, std::move(self));
+  } catch (const std::exception& e) {
+    log::error(e.what());
+  }
+  std::fflush(nullptr);
+  std::_Exit(EXIT_FAILURE);
+}
+
+}  // namespace
+
 session init(int argc, const char* const* argv, config base) {
   const bool ignore_reinit = base.ignore_reinit;
   const core::loaded_config loaded = core::load_config(argc, argv, std::move(base));
@@ -216,14 +234,27 @@ session init(int argc, const char* const* argv, config base) {
   core::arm_faults_by_environment();
   if (is_worker && TROUPE_FAULT("worker.exit_at_start")) core::exit_by_fault();
   core::set_node_name(loaded.value.node_name);
+  // Before there is a thread of the runtime: libraries and setup may do what they like.
+  std::string broken;
+  if (is_worker) {
+    broken = net::prepare_worker();
+  } else if (clustered) {
+    for (const std::string& library : loaded.value.runtime_env.libraries) {
+      core::load_library(library);
+    }
+  } else {
+    core::adopt_environment(loaded.value.runtime_env);
+  }
   auto runtime = std::make_unique<core::runtime>(loaded.value, std::move(total));
   runtime->tasks = std::make_unique<tasks::task_engine>(*runtime);
   runtime->actors = std::make_unique<actors::actor_engine>(*runtime);
   if (clustered) {
     const net::cluster_address at =
         is_worker ? net::worker_address() : net::find_cluster(loaded.value.address);
-    runtime->cluster = std::make_unique<net::cluster>(
-        *runtime, at, net::introduce(argc, argv, is_worker, loaded.value.job_namespace));
+    net::register_process self =
+        net::introduce(argc, argv, is_worker, loaded.value.job_namespace);
+    if (!broken.empty()) report_and_exit(*runtime, at, std::move(self), broken);
+    runtime->cluster = std::make_unique<net::cluster>(*runtime, at, std::move(self));
   }
   if (!clustered) runtime->groups = embedded_groups(*runtime);
   current = std::move(runtime);

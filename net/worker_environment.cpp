@@ -1,9 +1,11 @@
 #include "net/worker_environment.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <string_view>
 
+#include "net/archive_file.hpp"
 #include "net/session_files.hpp"
 
 namespace troupe::net {
@@ -40,12 +42,29 @@ std::string visible_devices(const std::vector<std::uint32_t>& ids, const std::st
 worker_program make_worker_program(const start_worker& what, const worker_surroundings& where) {
   worker_program result;
   result.token = what.token;
-  result.executable = what.program->executable;
+  result.executable = where.executable;
   result.arguments = what.program->arguments;
   if (result.arguments.empty()) result.arguments.push_back(result.executable);
-  result.working_dir = what.program->working_dir;
+  const env_spec& env = what.surroundings;
+  result.working_dir = env.has_folder ? where.environment + "/" + packed_work
+                                      : what.program->working_dir;
+  const std::string library_folder =
+      env.libraries.empty() ? std::string() : where.environment + "/" + packed_libraries;
+  std::string library_path;
+  for (const auto& [name, value] : env.variables) {
+    if (is_replaced(name + "=")) continue;
+    if (name == "LD_LIBRARY_PATH") library_path = value;
+    result.environment.push_back(name + "=" + value);
+  }
+  const auto is_own = [&env](const std::string& variable) {
+    const std::string name = variable.substr(0, variable.find('='));
+    return std::any_of(env.variables.begin(), env.variables.end(),
+                       [&](const auto& own) { return own.first == name; });
+  };
   for (const std::string& variable : what.program->environment) {
-    if (is_replaced(variable)) continue;
+    if (is_replaced(variable) || is_own(variable)) continue;
+    constexpr std::string_view path_name = "LD_LIBRARY_PATH=";
+    if (variable.rfind(path_name, 0) == 0) library_path = variable.substr(path_name.size());
     if (what.gpus && variable.rfind("CUDA_VISIBLE_DEVICES=", 0) == 0) continue;
     result.environment.push_back(variable);
   }
@@ -59,6 +78,19 @@ worker_program make_worker_program(const start_worker& what, const worker_surrou
   set("TROUPE_WORKER_FENCE_MS", std::to_string(where.fence_after.count()));
   set("TROUPE_SESSION_DIR", where.session_dir);
   set("TROUPE_KEY_FILE", where.key_file);
+  if (!library_folder.empty()) {
+    std::erase_if(result.environment, [](const std::string& variable) {
+      return variable.rfind("LD_LIBRARY_PATH=", 0) == 0;
+    });
+    set("LD_LIBRARY_PATH", library_folder + (library_path.empty() ? "" : ":" + library_path));
+    std::string paths;
+    for (const std::string& name : env.libraries) {
+      if (name.empty() || name.find_first_of("/:") != std::string::npos) continue;
+      paths += (paths.empty() ? "" : ":") + library_folder + "/" + name;
+    }
+    set("TROUPE_WORKER_LIBRARIES", paths);
+  }
+  if (env.setup != 0) set("TROUPE_WORKER_SETUP", std::to_string(env.setup));
   if (what.gpus) {
     const char* const own = std::getenv("CUDA_VISIBLE_DEVICES");
     set("CUDA_VISIBLE_DEVICES", visible_devices(*what.gpus, own == nullptr ? "" : own));

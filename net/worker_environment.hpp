@@ -15,6 +15,8 @@ struct worker_surroundings {
   peer node;
   std::string session_dir;
   std::string key_file;
+  std::string executable;   ///< the program's own, or a copy of it
+  std::string environment;  ///< folder of the unpacked environment; empty: none
   std::chrono::milliseconds fence_after{8'000};  ///< without a sign of its node a worker ends
 };
 
@@ -28,7 +30,9 @@ constexpr std::chrono::milliseconds fence_after(std::chrono::milliseconds silenc
 /// The driver's environment, less what concerned the driver itself, and:
 /// TROUPE_WORKER_NODE=ID|HOST|LOCAL|REMOTE, TROUPE_WORKER_TOKEN, TROUPE_WORKER_JOB,
 /// TROUPE_SESSION_DIR, TROUPE_KEY_FILE, TROUPE_WORKER_FENCE_MS; with GPUs of its own,
-/// CUDA_VISIBLE_DEVICES.
+/// CUDA_VISIBLE_DEVICES. With an environment: its variables and working folder, its folder of
+/// libraries at the front of LD_LIBRARY_PATH, TROUPE_WORKER_LIBRARIES=PATH:PATH and
+/// TROUPE_WORKER_SETUP=KEY.
 worker_program make_worker_program(const start_worker& what, const worker_surroundings& where);
 
 /// The ids as CUDA_VISIBLE_DEVICES names them; `own` is the node's variable, which may allow only

@@ -6,6 +6,7 @@
 #include <troupe/detail/stored_options.hpp>
 #include <troupe/error.hpp>
 
+#include "core/environment.hpp"
 #include "core/node_name.hpp"
 #include "core/placement.hpp"
 #include "core/placement_groups.hpp"
@@ -116,10 +117,12 @@ void task_queue::lease_leaves() noexcept {
 // -- remote_queue ---------------------------------------------------------------------------------
 
 remote_queue::remote_queue(task_engine& engine, const core::resource_set& demand,
-                           std::shared_ptr<const detail::stored_options> placed, bool isolated)
+                           std::shared_ptr<const detail::stored_options> placed, bool isolated,
+                           std::string environment)
     : task_queue(engine, demand, engine.ledger()),
       placed_(std::move(placed)),
-      isolated_(isolated) {}
+      isolated_(isolated),
+      environment_(std::move(environment)) {}
 
 void remote_queue::want_lease() noexcept {
   if (!asking_.exchange(true)) engine().runtime().cluster->tasks_wait(*this);
@@ -170,6 +173,14 @@ core::resource_set demand_of(const options& wanted) {
 task_queue& task_engine::local_queue(const detail::stored_options* stored, std::string_view name) {
   const options& wanted = stored != nullptr ? stored->get() : defaults;
   core::resource_set demand = demand_of(wanted);
+  if (wanted.runtime_env != nullptr) {
+    if (runtime_.cluster != nullptr) {
+      throw runtime_env_error("task '" + std::string(name) +
+                              "' stays in this process, because of its arguments: it cannot have a "
+                              "runtime_env");
+    }
+    core::adopt_environment(*wanted.runtime_env);
+  }
   if (runtime_.cluster != nullptr) {
     // It is bound to this process, whose node counts nothing for it.
     demand = {};
@@ -260,11 +271,18 @@ task_queue& task_engine::remote_queue_for(
     key += "|" + std::to_string(group.creator) + "." + std::to_string(group.number) + "." +
            std::to_string(wanted.bundle_index) + (wanted.capture_children ? "c" : "");
   }
+  std::string environment;
+  if (wanted.runtime_env != nullptr) {
+    environment = runtime_.cluster->prepare_environment(*wanted.runtime_env);
+    key += "|" + environment;
+  }
   const std::lock_guard guard(queues_mutex_);
   task_queue*& known = remote_[key];
   if (known == nullptr) {
     known =
-        queues_.emplace_back(std::make_unique<remote_queue>(*this, demand, stored, isolated)).get();
+        queues_.emplace_back(std::make_unique<remote_queue>(*this, demand, stored, isolated,
+                                                        std::move(environment)))
+            .get();
   }
   return *known;
 }

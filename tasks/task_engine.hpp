@@ -107,7 +107,8 @@ class task_queue : public core::claimant {
 class remote_queue final : public task_queue {
  public:
   remote_queue(task_engine& engine, const core::resource_set& demand,
-               std::shared_ptr<const detail::stored_options> placed, bool isolated);
+               std::shared_ptr<const detail::stored_options> placed, bool isolated,
+               std::string environment);
 
   void want_lease() noexcept override;
   bool is_remote() const noexcept override { return true; }
@@ -116,12 +117,15 @@ class remote_queue final : public task_queue {
   bool settle() noexcept;
   /// Whether each of its tasks has a process of its own.
   bool isolated() const noexcept { return isolated_; }
+  /// The id of the environment of its tasks; empty: that of this process's job.
+  const std::string& environment() const noexcept { return environment_; }
   /// Where its tasks shall run, and the name of the first of them; null: anywhere.
   const detail::stored_options* placed() const noexcept { return placed_.get(); }
 
  private:
   const std::shared_ptr<const detail::stored_options> placed_;
   const bool isolated_;
+  const std::string environment_;
 };
 
 /// Thread-safe.

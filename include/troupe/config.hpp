@@ -10,11 +10,12 @@
 #include <vector>
 
 #include <troupe/log_level.hpp>
+#include <troupe/runtime_env.hpp>
 
 namespace troupe {
 
-/// Settings of a session; an aggregate for designated initialisers. Each but `claim_help` is also
-/// an option of the command line, an environment variable and a key of the configuration file,
+/// Settings of a session; an aggregate for designated initialisers. Each but `claim_help` and
+/// `runtime_env` is also an option of the command line, an environment variable and a key of the configuration file,
 /// whose name is the field's (`num_cpus`: `--troupe-num-cpus`, `TROUPE_NUM_CPUS`, `num-cpus`);
 /// these win over what the program sets here.
 struct config {
@@ -71,6 +72,11 @@ struct config {
   std::string node_name{};
   /// Labels that `scheduling::node_label` finds: `{{"zone", "a"}}`.
   std::vector<std::pair<std::string, std::string>> labels{};
+
+  /// The environment of this program's workers; of an embedded program, what of it can be had.
+  troupe::runtime_env runtime_env{};
+  /// Bytes that the files of one environment may have.
+  std::uint64_t package_max_bytes = std::uint64_t{512} << 20;
 
   /// `--help` on the command line asks for troupe's options, as `--troupe-help` always does; for
   /// programs without options of their own.

@@ -14,6 +14,8 @@
 
 namespace troupe {
 
+struct runtime_env;
+
 /// Whether an actor ends with its last handle or lives until it is killed or exits.
 enum class lifetime : std::uint8_t { scoped, detached };
 
@@ -218,6 +220,9 @@ struct options {
   int bundle_index = -1;
   /// Task or actor in a placement group: what it starts, and names no group, runs there, too.
   bool capture_children = false;
+  /// Task or actor: the environment of its worker instead of the job's; see
+  /// troupe/runtime_env.hpp. Copied at once.
+  const troupe::runtime_env* runtime_env = nullptr;
 };
 
 static_assert(std::is_trivially_destructible_v<options>);

@@ -15,5 +15,6 @@
 #include <troupe/progress.hpp>
 #include <troupe/resources.hpp>
 #include <troupe/runtime.hpp>
+#include <troupe/runtime_env.hpp>
 #include <troupe/supervisor.hpp>
 #include <troupe/task.hpp>

@@ -28,8 +28,11 @@ std::vector<std::string> environment_of(const daemons& cluster) {
   return {"TROUPE_SESSION_BASE=" + cluster.base(), "TROUPE_ADDRESS=auto", "TROUPE_LOG_LEVEL=error"};
 }
 
-void passes(const daemons& cluster, const std::string& scenario) {
-  const command_result ran = run_command({program, scenario}, environment_of(cluster));
+void passes(const daemons& cluster, const std::string& scenario,
+            const std::vector<std::string>& more = {}, const std::string& file = program) {
+  std::vector<std::string> variables = more;  // the first of a name counts
+  for (const std::string& usual : environment_of(cluster)) variables.push_back(usual);
+  const command_result ran = run_command({file, scenario}, variables);
   INFO(ran.out << ran.err);
   CHECK(ran.code == 0);
   CHECK_THAT(ran.out, contains("ok"));
@@ -187,4 +190,130 @@ TEST_CASE("tasks and actors of a cluster know their GPUs") {
   const daemons cluster;
   cluster.start_head("head", {"--num-cpus=2", "--num-gpus=4"});
   passes(cluster, "gpus");
+}
+
+TEST_CASE("a program whose file is gone, or another one by now, comes to nodes from the program") {
+  const daemons cluster;
+  const auto head = cluster.start_head("head", {"--num-cpus=2"});
+  cluster.start_node("second", head.head, {"--num-cpus=2"});
+  for (const char* const scenario : {"deleted", "replaced"}) {
+    const temp_folder folder;
+    const std::string copy = folder / "moved_program";
+    std::filesystem::copy_file(program, copy);
+    passes(cluster, scenario, {"TROUPE_ADDRESS=" + head.head}, copy);
+  }
+  // Both had the same content: one copy, which only its owner can enter and run.
+  std::size_t copies = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(cluster.base() + "/second/packages")) {
+    ++copies;
+    CHECK((entry.status().permissions() & std::filesystem::perms::all) ==
+          std::filesystem::perms::owner_all);
+  }
+  CHECK(copies == 1);
+}
+
+TEST_CASE("a node that is told so runs checked copies only") {
+  const daemons cluster;
+  cluster.start_head("head", {"--num-cpus=2", "--copies-only"});
+  passes(cluster, "copied");
+  passes(cluster, "copied");
+}
+
+TEST_CASE("a package that a node has no room for is an error that says so") {
+  const daemons cluster;
+  cluster.start_head("head", {"--num-cpus=2", "--copies-only", "--package-bytes=10k"});
+  const command_result ran = run_command({program, "copied"}, environment_of(cluster));
+  CHECK(ran.code != 0);
+  CHECK_THAT(ran.out, contains("could not be fetched") && contains("this node keeps"));
+}
+
+TEST_CASE("a detached actor begins anew when its program is gone from every disk") {
+  const daemons cluster;
+  cluster.start_head("head", {"--num-cpus=2"});
+  const temp_folder folder;
+  const std::string copy = folder / "leaving_program";
+  std::filesystem::copy_file(program, copy);
+  const command_result left = run_command({copy, "leave_survivor"}, environment_of(cluster));
+  INFO(left.out << left.err);
+  REQUIRE(left.code == 0);
+  std::filesystem::remove(copy);
+  const pid_t host = std::stoi(left.out.substr(left.out.find("host ") + 5));
+  ::kill(host, SIGKILL);
+  passes(cluster, "find_survivor");
+}
+
+namespace {
+
+/// What the scenarios of environments find in $TEST_FOLDER.
+struct given_files {
+  given_files() {
+    folder.write("data/one.txt", "one");
+    folder.write("data/sub/two.txt", "two");
+    folder.write("three.txt", "three");
+    std::filesystem::create_symlink("one.txt", folder / "data/link.txt");
+    folder.write("big/file", std::string(200'000, 'x'));
+    std::filesystem::create_directory(folder / "escape");
+    std::filesystem::create_symlink("../three.txt", folder / "escape/link.txt");
+  }
+  std::string variable() const { return "TEST_FOLDER=" + folder.path().string(); }
+  temp_folder folder;
+};
+
+const std::string library = TROUPE_TEST_BINARY_DIR "/test/libservice_library.so";
+
+}  // namespace
+
+TEST_CASE("tasks and actors get the environment that they ask for, in workers of its own") {
+  const daemons cluster;
+  cluster.start_head("head", {"--num-cpus=2"});
+  const given_files files;
+  passes(cluster, "environment", {files.variable()});
+}
+
+TEST_CASE("an environment that cannot be had is an error with its cause, for all who need it") {
+  const daemons cluster;
+  cluster.start_head("head", {"--num-cpus=2"});
+  const given_files files;
+  passes(cluster, "bad_environments", {files.variable()});
+}
+
+TEST_CASE("a job's environment is that of its workers") {
+  const daemons cluster;
+  cluster.start_head("head", {"--num-cpus=2"});
+  passes(cluster, "job_environment");
+}
+
+TEST_CASE("a job whose tasks are in a shared library brings it to its workers") {
+  const daemons cluster;
+  cluster.start_head("head", {"--num-cpus=2"});
+  passes(cluster, "libraries", {"TEST_LIBRARY=" + library});
+}
+
+TEST_CASE("the generic worker hosts the actors of a library for other programs") {
+  const daemons cluster;
+  const auto head = cluster.start_head("head", {"--num-cpus=2"});
+  SECTION("as long as it runs") {
+    shown_driver host(cluster, {TROUPE_TEST_BINARY_DIR "/tools/troupe", "worker", "--load", library});
+    REQUIRE(host.shows("serving"));
+    passes(cluster, "use_service");
+    host.end(SIGTERM);
+  }
+  SECTION("and after it, when they are detached") {
+    const command_result started =
+        cluster.troupe({"worker", "--load", library, "--once", "--address", head.head});
+    INFO(started.out << started.err);
+    REQUIRE(started.code == 0);
+    passes(cluster, "use_service");
+  }
+}
+
+TEST_CASE("the generic worker says what it lacks") {
+  const daemons cluster;
+  CHECK(cluster.troupe({"worker"}).code == 2);
+  CHECK_THAT(cluster.troupe({"worker", "--help"}).out, contains("troupe_start"));
+  cluster.start_head("head", {"--num-cpus=1"});
+  const command_result missing = cluster.troupe({"worker", "--load", "/no/such.so"});
+  CHECK(missing.code == 1);
+  CHECK_THAT(missing.err, contains("/no/such.so"));
 }

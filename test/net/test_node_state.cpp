@@ -353,9 +353,14 @@ TEST_CASE(
   CHECK(n.done<net::start_worker>().size() == 1);
 }
 
-TEST_CASE("a worker that does not register in time is killed") {
+TEST_CASE("a worker that does not register in time is killed, once its files were there") {
   test_node n;
+  const auto started = n.done<net::start_worker>();
+  REQUIRE(started.size() == 1);
   n.tell(driver, n.wants(1, 1));
+  n.pass(1h);  // its files are on their way
+  CHECK(n.done<net::kill_worker>().empty());
+  n.state.worker_begins(n.now, started[0].token);
   n.pass(59s);
   CHECK(n.done<net::kill_worker>().empty());
   n.pass(1s);
@@ -587,4 +592,79 @@ TEST_CASE("a request that lacks a whole GPU keeps no CPU from those who have par
   CHECK(n.state.report().waiting.size() == 1);
   n.tell(driver, net::return_lease{shares[2].lease});
   CHECK(requests_of(n.sent<net::lease_granted>(driver)) == numbers{4});
+}
+
+TEST_CASE("each environment has workers of its own, and what asks for the same shares them") {
+  test_node n;
+  n.worker_comes(100);
+  auto asks = [&](std::uint64_t request, const std::string& environment) {
+    net::request_lease what = n.wants(request, 0.1);
+    what.surroundings.id = environment;
+    n.tell(driver, what);
+  };
+  asks(1, "green");
+  asks(2, "green");
+  const auto started = n.done<net::start_worker>();
+  REQUIRE(started.size() == 1);
+  CHECK(started[0].surroundings.id == "green");
+  net::register_process hello;
+  hello.role = net::process_role::worker;
+  hello.start_token = started[0].token;
+  n.state.received(n.now, peer_of(101), hello);
+  n.take();
+  CHECK(n.sent<net::registered>(101).at(0).surroundings.id == "green");
+  for (const auto& granted : n.sent<net::lease_granted>(driver)) CHECK(granted.worker.id == 101);
+  asks(3, "");
+  CHECK(n.sent<net::lease_granted>(driver).at(0).worker.id == 100);
+  asks(4, "blue");
+  CHECK(n.done<net::start_worker>().size() == 1);
+}
+
+TEST_CASE("an environment that cannot be had fails what waits for it, and is not tried by itself") {
+  test_node n;
+  n.worker_comes(100);
+  net::request_lease what = n.wants(1, 0.1);
+  what.surroundings.id = "broken";
+  n.tell(driver, what);
+  auto started = n.done<net::start_worker>();
+  REQUIRE(started.size() == 1);
+  SECTION("its files are not there") {
+    n.state.worker_impossible(n.now, started[0].token, "the disk is full");
+    n.take();
+    CHECK_THAT(n.sent<net::lease_refused>(driver).at(0).text, contains("the disk is full"));
+  }
+  SECTION("its setup fails") {
+    net::register_process hello;
+    hello.role = net::process_role::worker;
+    hello.start_token = started[0].token;
+    hello.failure = "no licence";
+    n.state.received(n.now, peer_of(101), hello);
+    n.take();
+    CHECK_THAT(n.sent<net::lease_refused>(driver).at(0).text, contains("no licence"));
+    CHECK_THAT(n.sent<net::registered>(101).at(0).refused, contains("no licence"));
+  }
+  CHECK(n.done<net::kill_worker>().size() == 1);
+  n.exit(started[0].token);
+  CHECK(n.done<net::start_worker>().empty());
+  n.pass(1h);
+  CHECK(n.done<net::start_worker>().empty());
+  // Whoever asks again has another attempt.
+  what.request = 2;
+  n.tell(driver, what);
+  CHECK(n.done<net::start_worker>().size() == 1);
+}
+
+TEST_CASE("a node counts the actors that have a lease of it") {
+  test_node n;
+  n.worker_comes(100);
+  net::request_lease what = n.wants(1, 0);
+  what.for_actor = true;
+  n.tell(driver, what);
+  n.tell(driver, n.wants(2, 1));
+  CHECK(n.state.report().actors == 1);
+  CHECK(n.state.report().workers == 1);
+  const auto granted = n.sent<net::lease_granted>(driver);
+  REQUIRE(granted.size() == 2);
+  n.tell(driver, net::return_lease{granted[0].lease});
+  CHECK(n.state.report().actors == 0);
 }

@@ -19,6 +19,7 @@ constexpr const char* help_text = R"(troupe COMMAND [OPTION...]
 
   start     start a node of a cluster on this machine, with --head the first one
   stop      stop nodes of this machine; stopping the head stops the cluster
+  worker    host the actors and tasks of shared libraries
   status    show the nodes, their resources, what waits, and named actors
   memory    show the objects in the nodes' stores, and what holds them there
   version   print the version
@@ -39,6 +40,7 @@ int run(const std::string& command, const std::vector<std::string>& words) {
   if (command == "stop") return stop(words);
   if (command == "status") return show_status(words);
   if (command == "memory") return show_memory(words);
+  if (command == "worker") return run_worker(words);
   if (command == "version" || command == "--version") {
     std::cout << "troupe " << TROUPE_VERSION << ", protocol " << troupe::net::protocol_version
               << "\n";

@@ -59,6 +59,9 @@ const std::vector<option> known = {
     {"rejoin", "SECONDS",
      "a node that has lost its head tries so long to join again;\n0: it ends; default: 60"},
     {"grace", "SECONDS", "what workers get to end when the node is stopped; default: 5"},
+    {"package-bytes", "BYTES",
+     "disk for copies of programs and their files; default: 4GiB"},
+    {"copies-only", "", "run programs from checked copies only, never where they lie"},
     {"log-bytes", "BYTES", "size at which a log file is begun anew; default: 16MiB"},
     {"log-files", "NUMBER", "files kept of each log, the current one included; default: 4"},
     {"worker-logs", "NUMBER", "ended workers whose logs are kept; default: 200"},
@@ -221,6 +224,8 @@ daemon_options read_options(const given_options& given) {
     }
     node.worker_log.max_bytes = core::parse_bytes(given.get("log-bytes", "16MiB"), "--log-bytes");
     node.worker_log.files = core::parse_count(given.get("log-files", "4"), "--log-files");
+    node.package_bytes = core::parse_bytes(given.get("package-bytes", "4GiB"), "--package-bytes");
+    node.copies_only = given.has("copies-only");
     node.worker_logs = core::parse_count(given.get("worker-logs", "200"), "--worker-logs");
     if (node.worker_log.max_bytes < 1024 || node.worker_log.files < 1 ||
         node.worker_log.files > 1'000) {

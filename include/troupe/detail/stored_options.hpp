@@ -33,6 +33,7 @@ class TROUPE_API stored_options {
   std::string_view keep(std::string_view text);
 
   options value_;
+  std::shared_ptr<const runtime_env> environment_;
   std::vector<std::unique_ptr<std::string>> texts_;
 };
 
