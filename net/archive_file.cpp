@@ -202,7 +202,8 @@ class packer {
 int open_folder_of(int root, const std::vector<std::string>& parts) {
   int at = ::dup(root);
   for (std::size_t i = 0; i + 1 < parts.size() && at >= 0; ++i) {
-    const int next = ::openat(at, parts[i].c_str(), O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC);
+    const int next =
+        ::openat(at, parts[i].c_str(), O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC);
     ::close(at);
     at = next;
   }
@@ -262,7 +263,8 @@ class unpacker {
       if (target == nullptr || !link_stays_inside(path, target)) {
         fail("the package has a link that leads out of its folder: '" + path + "'");
       }
-      if (::symlinkat(target, folder.get(), name) != 0) fail_by_errno("cannot unpack '" + path + "'");
+      if (::symlinkat(target, folder.get(), name) != 0)
+        fail_by_errno("cannot unpack '" + path + "'");
     } else if (type == AE_IFREG) {
       const mode_t mode = (::archive_entry_perm(entry) & S_IXUSR) != 0 ? 0700 : 0600;
       const descriptor out(
@@ -345,7 +347,8 @@ packed_file pack_environment(const runtime_env& what, std::uint64_t most_bytes) 
   if (!what.libraries.empty()) {
     into.folder(packed_libraries);
     for (const std::string& file : what.libraries) {
-      into.add_named(file, std::string(packed_libraries) + "/" + fs::path(file).filename().string());
+      into.add_named(file,
+                     std::string(packed_libraries) + "/" + fs::path(file).filename().string());
     }
   }
   into.finish();

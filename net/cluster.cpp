@@ -38,7 +38,8 @@ endpoint_options options_for(const cluster_address& at, const config& settings) 
 }  // namespace
 
 cluster::cluster(core::runtime& runtime, const cluster_address& at, register_process introduction)
-    : here_(&runtime), output_(runtime.settings.dedup_output),
+    : here_(&runtime),
+      output_(runtime.settings.dedup_output),
       environments_(runtime.settings.package_max_bytes) {
   here_.surroundings = &environments_;
   here_.is_worker = introduction.role == process_role::worker;

@@ -18,7 +18,7 @@ namespace troupe::net {
 struct package_settings {
   std::uint64_t most_bytes = std::uint64_t{4} << 30;  ///< of all that is kept
   std::uint64_t piece_bytes = std::uint64_t{1} << 20;
-  std::uint64_t pieces_ahead = 4;  ///< asked for and not written yet
+  std::uint64_t pieces_ahead = 4;              ///< asked for and not written yet
   std::chrono::milliseconds patience{30'000};  ///< with a source that says nothing
 };
 
@@ -45,7 +45,8 @@ struct package_answer {
   std::string hash;
   std::string failed;
 };
-using package_effect = std::variant<ask_piece, begin_file, finish_file, remove_file, package_answer>;
+using package_effect =
+    std::variant<ask_piece, begin_file, finish_file, remove_file, package_answer>;
 
 /// A state machine without threads, clocks, sockets and disks; thread-compatible.
 ///

@@ -158,7 +158,8 @@ void package_store::prepare(std::uint64_t ticket, const register_process& progra
   }
   const bool same_machine = driver.host == host_;
   disk_->run([this, alive = alive_, ticket, same_machine, path = program.executable,
-              file = program.executable_file, driver = driver.id, wanted = std::move(wanted)]() mutable {
+              file = program.executable_file, driver = driver.id,
+              wanted = std::move(wanted)]() mutable {
     bool in_place = false;
     struct stat facts {};
     if (!options_.copies_only && ::stat(path.c_str(), &facts) == 0) {
@@ -335,7 +336,8 @@ void package_store::carry_out() {
         } catch (const std::exception& e) {
           failed = e.what();
         }
-        const std::uint64_t bytes = bytes_below(path_of(hash)) + bytes_below(path_of(hash) + unpacked);
+        const std::uint64_t bytes =
+            bytes_below(path_of(hash)) + bytes_below(path_of(hash) + unpacked);
         net_.post([this, alive, hash, bytes, failed] {
           if (!*alive) return;
           state_.finished(package_state::time::clock::now(), hash, bytes, failed);

@@ -251,8 +251,7 @@ session init(int argc, const char* const* argv, config base) {
   if (clustered) {
     const net::cluster_address at =
         is_worker ? net::worker_address() : net::find_cluster(loaded.value.address);
-    net::register_process self =
-        net::introduce(argc, argv, is_worker, loaded.value.job_namespace);
+    net::register_process self = net::introduce(argc, argv, is_worker, loaded.value.job_namespace);
     if (!broken.empty()) report_and_exit(*runtime, at, std::move(self), broken);
     runtime->cluster = std::make_unique<net::cluster>(*runtime, at, std::move(self));
   }

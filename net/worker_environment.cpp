@@ -46,8 +46,8 @@ worker_program make_worker_program(const start_worker& what, const worker_surrou
   result.arguments = what.program->arguments;
   if (result.arguments.empty()) result.arguments.push_back(result.executable);
   const env_spec& env = what.surroundings;
-  result.working_dir = env.has_folder ? where.environment + "/" + packed_work
-                                      : what.program->working_dir;
+  result.working_dir =
+      env.has_folder ? where.environment + "/" + packed_work : what.program->working_dir;
   const std::string library_folder =
       env.libraries.empty() ? std::string() : where.environment + "/" + packed_libraries;
   std::string library_path;

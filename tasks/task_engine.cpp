@@ -279,10 +279,10 @@ task_queue& task_engine::remote_queue_for(
   const std::lock_guard guard(queues_mutex_);
   task_queue*& known = remote_[key];
   if (known == nullptr) {
-    known =
-        queues_.emplace_back(std::make_unique<remote_queue>(*this, demand, stored, isolated,
-                                                        std::move(environment)))
-            .get();
+    known = queues_
+                .emplace_back(std::make_unique<remote_queue>(*this, demand, stored, isolated,
+                                                             std::move(environment)))
+                .get();
   }
   return *known;
 }

@@ -15,9 +15,9 @@
 namespace troupe {
 
 /// Settings of a session; an aggregate for designated initialisers. Each but `claim_help` and
-/// `runtime_env` is also an option of the command line, an environment variable and a key of the configuration file,
-/// whose name is the field's (`num_cpus`: `--troupe-num-cpus`, `TROUPE_NUM_CPUS`, `num-cpus`);
-/// these win over what the program sets here.
+/// `runtime_env` is also an option of the command line, an environment variable and a key of the
+/// configuration file, whose name is the field's (`num_cpus`: `--troupe-num-cpus`,
+/// `TROUPE_NUM_CPUS`, `num-cpus`); these win over what the program sets here.
 struct config {
   /// CPUs that tasks share, in steps of 0.0001. Default: what affinity and cgroups allow, at
   /// least 1.

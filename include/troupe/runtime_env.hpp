@@ -25,7 +25,8 @@ struct setup_maker {
 
 }  // namespace detail
 
-/// A function without parameters that every binary of the program knows: `troupe::setup_of<warm_up>()`.
+/// A function without parameters that every binary of the program knows:
+/// `troupe::setup_of<warm_up>()`.
 class setup_function {
  public:
   constexpr setup_function() = default;

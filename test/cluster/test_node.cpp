@@ -1,6 +1,6 @@
 // ctest: TIMEOUT 240
-#include <sys/wait.h>
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>

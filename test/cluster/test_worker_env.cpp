@@ -294,7 +294,8 @@ TEST_CASE("the generic worker hosts the actors of a library for other programs")
   const daemons cluster;
   const auto head = cluster.start_head("head", {"--num-cpus=2"});
   SECTION("as long as it runs") {
-    shown_driver host(cluster, {TROUPE_TEST_BINARY_DIR "/tools/troupe", "worker", "--load", library});
+    shown_driver host(cluster,
+                      {TROUPE_TEST_BINARY_DIR "/tools/troupe", "worker", "--load", library});
     REQUIRE(host.shows("serving"));
     passes(cluster, "use_service");
     host.end(SIGTERM);

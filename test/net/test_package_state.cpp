@@ -84,9 +84,7 @@ TEST_CASE("the next source is asked when one fails, ends, is silent, or sends so
   SECTION("fails") { CHECK(!s.state.received(s.now, driver, "a", 0, 0, "it is gone")); }
   SECTION("ends") { s.state.process_gone(s.now, driver); }
   SECTION("is silent") { s.state.tick(s.now + 30s); }
-  SECTION("a piece of the wrong size") {
-    CHECK(!s.state.received(s.now, driver, "a", 0, 11, ""));
-  }
+  SECTION("a piece of the wrong size") { CHECK(!s.state.received(s.now, driver, "a", 0, 11, "")); }
   SECTION("another content") {
     CHECK(s.state.received(s.now, driver, "a", 0, 10, ""));
     CHECK(s.state.received(s.now, driver, "a", 10, 10, ""));

@@ -14,8 +14,7 @@ const troupe::exports<&tally::add, &tally::host, &tally::where> methods;
 
 /// Called by `troupe worker`.
 extern "C" void troupe_start() {
-  troupe::with({.name = "tally", .lifetime = troupe::lifetime::detached})
-      .remote<service::tally>();
+  troupe::with({.name = "tally", .lifetime = troupe::lifetime::detached}).remote<service::tally>();
 }
 
 /// Called by a program that has loaded the library.

@@ -244,6 +244,7 @@ void daemon::act(const net::send_from_control& e) {
 
 void daemon::act(const net::start_worker& e) {
   net_.learn(e.driver.id);
+  node_.worker_begins(sim_.w.now(), e.token);
   sim_.start_worker(*this, e.token, e.job);
 }
 

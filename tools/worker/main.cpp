@@ -110,7 +110,8 @@ int serve(const wishes& wanted) {
   bool any = false;
   for (const std::string& library : libraries) any = call_start_of(library) || any;
   if (!any) {
-    throw std::runtime_error("none of the libraries has a function troupe_start: nothing would run");
+    throw std::runtime_error(
+        "none of the libraries has a function troupe_start: nothing would run");
   }
   if (wanted.once) return EXIT_SUCCESS;
   std::cout << "serving; ends with SIGTERM or SIGINT" << std::endl;
