@@ -157,8 +157,16 @@ std::string executable() {
   return {path, size > 0 ? static_cast<std::size_t>(size) : 0};
 }
 std::string on(const std::string& node) {
-  const std::string name = node;
-  return fetch(with({.scheduling = troupe::scheduling::node_affinity(name)}).remote<executable>());
+  const auto there = with({.scheduling = troupe::scheduling::node_affinity(node)});
+  for (int attempt = 0;; ++attempt) {
+    try {
+      return fetch(there.remote<executable>());
+    } catch (const troupe::placement_error&) {
+      // A node that has just joined is not known to the others at once.
+      if (attempt == 600) throw;
+      std::this_thread::sleep_for(100ms);
+    }
+  }
 }
 
 /// The file of this program is gone before the second node needs it.
