@@ -103,7 +103,7 @@ enum class kind : std::uint16_t {
   ask_memory,
   memory_use,
   // packages
-  package_wanted = 160,
+  package_wanted = 180,
   package_piece,
 };
 
