@@ -33,6 +33,8 @@ class cluster_link : public component {
  public:
   /// Tasks of this process wait in a queue that is run by leases of nodes.
   virtual void tasks_wait(tasks::task_queue& queue) noexcept = 0;
+  /// The node of this process.
+  virtual std::uint64_t own_node() const noexcept = 0;
   /// A task that runs elsewhere was cancelled or has run out of time.
   virtual void task_stopped(detail::task& task) noexcept = 0;
   /// Starts an actor on some node. As actor_engine::create.

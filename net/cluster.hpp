@@ -51,6 +51,7 @@ class cluster final : public core::cluster_link, public core::sharing, public en
 
   // -- core::cluster_link -------------------------------------------------------------------------
   void tasks_wait(tasks::task_queue& queue) noexcept override;
+  std::uint64_t own_node() const noexcept override { return here_.node.id; }
   void task_stopped(detail::task& task) noexcept override;
   detail::actor_core_ptr create_actor(const detail::class_info& info, detail::actor_call* creation,
                                       detail::options_ptr options, bool& taken) override;

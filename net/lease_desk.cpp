@@ -21,7 +21,8 @@ std::uint64_t lease_desk::ask(request_lease what, lease_client& who) {
 }
 
 process_id lease_desk::first_of(const request_lease& what) const {
-  return what.group ? here_.head.id : here_.node.id;
+  if (what.group) return here_.head.id;
+  return what.near != 0 && here_.net->find(what.near) ? what.near : here_.node.id;
 }
 
 void lease_desk::refuse(std::uint64_t request, const std::string& why) {

@@ -116,6 +116,7 @@ void task_owner::pump(line& of, std::vector<departure>& leaving) {
   wanted.wanted = to_demand(of.queue.demand());
   wanted.isolated = of.queue.isolated();
   wanted.surroundings = here_.surroundings_for(of.queue.environment());
+  wanted.near = of.queue.near();
   if (const detail::stored_options* const placed = of.queue.placed()) {
     const scheduling& where = placed->get().scheduling;
     wanted.name = placed->get().name;

@@ -24,10 +24,11 @@ constexpr detail::name_view value_name{"stored value", 12};
 /// One value; where it lies does not change.
 class value_store::stored_object final : public detail::stored_value {
  public:
-  stored_object(std::shared_ptr<value_store> in, stored_id id, peer home, std::string made_by,
-                bool owned)
+  stored_object(std::shared_ptr<value_store> in, stored_id id, std::uint64_t bytes, peer home,
+                std::string made_by, bool owned)
       : in_(std::move(in)),
         id_(id),
+        bytes_(bytes),
         home_(std::move(home)),
         made_by_(std::move(made_by)),
         owned_(owned) {}
@@ -52,11 +53,14 @@ class value_store::stored_object final : public detail::stored_value {
   }
   stored_id id() const noexcept { return id_; }
   const peer& home() const noexcept { return home_; }
+  std::uint64_t node() const noexcept override { return home_.id; }
+  std::uint64_t bytes() const noexcept override { return bytes_; }
   const std::string& made_by() const noexcept { return made_by_; }
 
  private:
   const std::shared_ptr<value_store> in_;
   const stored_id id_;
+  const std::uint64_t bytes_;
   const peer home_;
   const std::string made_by_;
   const bool owned_;
@@ -122,11 +126,11 @@ detail::stored_ptr value_store::store(std::span<const std::byte> inline_bytes,
   }
   if (owner == 0) owner = self;
   std::string label(made_by.substr(0, max_made_by));
-  const store_client::block block =
-      client_->create(value_block_size(inline_bytes.size(), segments), {owner, label});
+  const std::uint64_t bytes = value_block_size(inline_bytes.size(), segments);
+  const store_client::block block = client_->create(bytes, {owner, label});
   write_value(block.bytes, inline_bytes, segments);
   client_->seal(block.id);
-  return std::make_shared<const stored_object>(shared_from_this(), block.id, std::move(home),
+  return std::make_shared<const stored_object>(shared_from_this(), block.id, bytes, std::move(home),
                                                std::move(label), owner == self);
 }
 
@@ -134,6 +138,7 @@ void value_store::save(detail::output_archive& archive, const detail::stored_val
   const auto& value = static_cast<const stored_object&>(where);
   archive.put_value(value.id().owner);
   archive.put_value(value.id().local);
+  archive.put_value(value.bytes());
   const bool first = transfer_scope::current == nullptr ||
                      transfer_scope::current->first_mention(value.id().owner);
   archive.put_value(first);
@@ -145,6 +150,7 @@ detail::stored_ptr value_store::load(detail::input_archive& archive, bool given)
   stored_id id;
   id.owner = archive.get_value<std::uint64_t>(value_name);
   id.local = archive.get_value<std::uint64_t>(value_name);
+  const auto bytes = archive.get_value<std::uint64_t>(value_name);
   peer home;
   if (archive.get_bool(value_name)) archive(home);
   std::string made_by;
@@ -159,7 +165,7 @@ detail::stored_ptr value_store::load(detail::input_archive& archive, bool given)
     here_->net->learn(home);
     if (given) here_->send(id.owner, claim_value{id});
   }
-  return std::make_shared<const stored_object>(shared_from_this(), id, std::move(home),
+  return std::make_shared<const stored_object>(shared_from_this(), id, bytes, std::move(home),
                                                std::move(made_by), given);
 }
 

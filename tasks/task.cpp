@@ -64,7 +64,11 @@ void task::submit(std::shared_ptr<const stored_options> options) {
     }
     if (claimed()) {
       retire();
-    } else if (!queue.push(*this, runtime.settings.max_pending)) {
+      return;
+    }
+    tasks::task_queue& last = engine.near_arguments(*this, queue);
+    shape_ = &last;
+    if (!last.push(*this, runtime.settings.max_pending)) {
       auto limit = pending_calls_limit_error(
           "task '" + std::string(name()) +
           "' is one too many: " + std::to_string(runtime.settings.max_pending) +
@@ -86,8 +90,10 @@ void task::dispatch() noexcept {
   if (claimed() && !begun()) {
     retire();
   } else {
+    tasks::task_queue& last = queue.engine().near_arguments(*this, queue);
+    shape_ = &last;
     // The bound is for submitters: what was accepted is never refused later.
-    queue.push(*this, static_cast<std::size_t>(-1));
+    last.push(*this, static_cast<std::size_t>(-1));
   }
 }
 

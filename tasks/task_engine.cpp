@@ -118,11 +118,12 @@ void task_queue::lease_leaves() noexcept {
 
 remote_queue::remote_queue(task_engine& engine, const core::resource_set& demand,
                            std::shared_ptr<const detail::stored_options> placed, bool isolated,
-                           std::string environment)
+                           std::string environment, std::uint64_t near)
     : task_queue(engine, demand, engine.ledger()),
       placed_(std::move(placed)),
       isolated_(isolated),
-      environment_(std::move(environment)) {}
+      environment_(std::move(environment)),
+      near_(near) {}
 
 void remote_queue::want_lease() noexcept {
   if (!asking_.exchange(true)) engine().runtime().cluster->tasks_wait(*this);
@@ -257,7 +258,8 @@ void task_engine::end_group(placement_group_id group, const detail::failure_ptr&
 
 /// One for each demand and place: its tasks can share leases.
 task_queue& task_engine::remote_queue_for(
-    const std::shared_ptr<const detail::stored_options>& stored, bool isolated) {
+    const std::shared_ptr<const detail::stored_options>& stored, bool isolated,
+    std::uint64_t near) {
   const options& wanted = stored != nullptr ? stored->get() : defaults;
   isolated = isolated || wanted.isolation == isolation::process;
   const core::resource_set demand = demand_of(wanted);
@@ -276,15 +278,65 @@ task_queue& task_engine::remote_queue_for(
     environment = runtime_.cluster->prepare_environment(*wanted.runtime_env);
     key += "|" + environment;
   }
+  if (near != 0) key += "|near=" + std::to_string(near);
   const std::lock_guard guard(queues_mutex_);
   task_queue*& known = remote_[key];
   if (known == nullptr) {
     known = queues_
                 .emplace_back(std::make_unique<remote_queue>(*this, demand, stored, isolated,
-                                                             std::move(environment)))
+                                                             std::move(environment), near))
                 .get();
   }
   return *known;
+}
+
+namespace {
+
+/// Bytes of arguments that are worth another node.
+constexpr std::uint64_t bytes_to_follow = std::uint64_t{1} << 20;
+
+/// How much of a task's arguments lies at which node.
+struct places {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> bytes;  // by node
+
+  static void add(void* self, const detail::object_state& argument) {
+    if (!argument.has_value()) return;
+    const detail::stored_ptr where = argument.stored();
+    if (where == nullptr) return;
+    auto& all = static_cast<places*>(self)->bytes;
+    const auto known = std::find_if(all.begin(), all.end(),
+                                    [&](const auto& one) { return one.first == where->node(); });
+    if (known != all.end()) {
+      known->second += where->bytes();
+    } else {
+      all.emplace_back(where->node(), where->bytes());
+    }
+  }
+};
+
+}  // namespace
+
+task_queue& task_engine::near_arguments(task& of, task_queue& queue) {
+  if (!of.info().refers || !queue.is_remote()) return queue;
+  auto& remote = static_cast<remote_queue&>(queue);
+  if (remote.isolated()) return queue;
+  if (of.stored() != nullptr) {
+    const options& wanted = of.stored()->get();
+    const bool anywhere = wanted.scheduling.what() == scheduling::kind::hybrid &&
+                          !wanted.placement_group && wanted.runtime_env == nullptr;
+    if (!anywhere) return queue;
+  }
+  places found;
+  of.look_at_arguments(&places::add, &found);
+  std::uint64_t near = 0;
+  std::uint64_t most = bytes_to_follow - 1;
+  for (const auto& [node, bytes] : found.bytes) {
+    if (bytes <= most) continue;
+    near = node;
+    most = bytes;
+  }
+  if (near == runtime_.cluster->own_node()) near = 0;
+  return near == remote.near() ? queue : remote_queue_for(of.shared_options(), false, near);
 }
 
 void task_engine::task_ended() noexcept {

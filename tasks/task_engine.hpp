@@ -108,7 +108,7 @@ class remote_queue final : public task_queue {
  public:
   remote_queue(task_engine& engine, const core::resource_set& demand,
                std::shared_ptr<const detail::stored_options> placed, bool isolated,
-               std::string environment);
+               std::string environment, std::uint64_t near);
 
   void want_lease() noexcept override;
   bool is_remote() const noexcept override { return true; }
@@ -119,6 +119,8 @@ class remote_queue final : public task_queue {
   bool isolated() const noexcept { return isolated_; }
   /// The id of the environment of its tasks; empty: that of this process's job.
   const std::string& environment() const noexcept { return environment_; }
+  /// The node where the arguments of its tasks lie, which is asked first; 0: that of the process.
+  std::uint64_t near() const noexcept { return near_; }
   /// Where its tasks shall run, and the name of the first of them; null: anywhere.
   const detail::stored_options* placed() const noexcept { return placed_.get(); }
 
@@ -126,6 +128,7 @@ class remote_queue final : public task_queue {
   const std::shared_ptr<const detail::stored_options> placed_;
   const bool isolated_;
   const std::string environment_;
+  const std::uint64_t near_;
 };
 
 /// Thread-safe.
@@ -165,6 +168,9 @@ class task_engine final : public core::component {
   void end_group(placement_group_id group, const detail::failure_ptr& why);
   /// Names of tasks that run now.
   std::vector<std::string> running();
+  /// Where a task of that queue is put whose arguments are all there: if it may run anywhere and
+  /// they are large, the queue of those that run at the node which has most of them.
+  task_queue& near_arguments(detail::task& of, task_queue& queue);
 
  private:
   core::runtime& runtime_;
@@ -174,7 +180,7 @@ class task_engine final : public core::component {
   task_queue& local_queue(const detail::stored_options* options, std::string_view name);
   friend class detail::task_access;
   task_queue& remote_queue_for(const std::shared_ptr<const detail::stored_options>& options,
-                               bool isolated);
+                               bool isolated, std::uint64_t near = 0);
 
   std::mutex queues_mutex_;
   std::vector<std::unique_ptr<task_queue>> queues_;  // guarded by queues_mutex_, by shape id below

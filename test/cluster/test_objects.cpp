@@ -110,6 +110,14 @@ TEST_CASE("without a store values travel in messages, as on a node that has none
   passes(cluster, {"values"});
 }
 
+TEST_CASE("a task runs where its large arguments lie, unless it is told where to run") {
+  daemons cluster;
+  const auto head = cluster.start_head("head", {"--num-cpus=2", "--object-store-memory=64MiB"});
+  cluster.start_node("b", head.head, {"--num-cpus=2", "--object-store-memory=64MiB"});
+  passes(cluster, {"follow", "head", "b"});
+  CHECK(all_free(cluster));
+}
+
 TEST_CASE("each node gets a value once, however many of its tasks ask, and frees it in the end") {
   daemons cluster;
   const auto head = cluster.start_head("head", {"--num-cpus=2", "--object-store-memory=256MiB"});

@@ -277,6 +277,27 @@ void nodes(const std::vector<std::string>& names) {
   CHECK(view(made, 60s)->size() == 4 * mib);
 }
 
+std::string where_it_runs(std::span<const float>) { return troupe::node_name(); }
+std::string where_both_run(std::span<const float>, std::span<const float>) {
+  return troupe::node_name();
+}
+
+/// Tasks that may run anywhere go to the node where most bytes of their arguments lie.
+void follow(const std::vector<std::string>& names) {
+  const auto on = [](const std::string& name) {
+    return with({.scheduling = troupe::scheduling::node_affinity(name)});
+  };
+  const auto far = on(names.back()).remote<make>(mib, 1);
+  const auto here = put(numbers(mib / 2));
+  CHECK(fetch(remote<where_it_runs>(far)) == names.back());
+  CHECK(fetch(remote<where_it_runs>(here)) == names.front());
+  CHECK(fetch(remote<where_both_run>(far, here)) == names.back());
+  CHECK(fetch(on(names.front()).remote<where_it_runs>(far)) == names.front());
+  // What is small does not pay for the way.
+  const auto small = on(names.back()).remote<make>(64 << 10, 1);
+  CHECK(fetch(remote<where_it_runs>(small)) == names.front());
+}
+
 // -------------------------------------------------------------------------------------------------
 
 const std::map<std::string, std::function<void()>> scenarios{
@@ -291,6 +312,8 @@ int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   if (what == "nodes") {
     nodes({argv + 2, argv + argc});
+  } else if (what == "follow") {
+    follow({argv + 2, argv + argc});
   } else if (const auto found = scenarios.find(what); found != scenarios.end()) {
     found->second();
   } else {

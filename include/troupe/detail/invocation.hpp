@@ -132,6 +132,8 @@ class TROUPE_API invocation : public object_state {
 
   /// What other processes know its function by; 0 when it can run in this process only.
   virtual std::uint64_t remote_key() const noexcept { return 0; }
+  /// Calls `f` with each object that is an argument.
+  virtual void look_at_arguments(void (*)(void* context, const object_state&), void*) {}
   /// Writes the arguments, which are all there. Throws `archive_error`.
   virtual void archive_arguments(output_archive&) const {}
   /// Writes the value. Requires `has_value()`. Throws `archive_error`.

@@ -97,6 +97,12 @@ class stored_call : public Base {
   void assist_arguments() noexcept override {
     std::apply([&](auto&... slot) { (assist_one(slot), ...); }, *slots_.get());
   }
+  void look_at_arguments(void (*f)(void*, const object_state&), void* context) override {
+    const auto look = [&](auto& slot) {
+      if constexpr (std::remove_reference_t<decltype(slot)>::refers) f(context, slot.object());
+    };
+    std::apply([&](auto&... slot) { (look(slot), ...); }, *slots_.get());
+  }
   std::uint64_t remote_key() const noexcept override {
     if constexpr (remotable<Base, Target, Slots>) {
       return registration<typename Target::template reader<Base, Slots>>::key;

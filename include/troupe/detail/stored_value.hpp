@@ -42,6 +42,9 @@ class TROUPE_API stored_value {
   /// `wait_until_ready`.
   virtual mapping map(
       const std::optional<std::chrono::steady_clock::time_point>& until = {}) const = 0;
+  /// The node in whose store it was put, and how long it is.
+  virtual std::uint64_t node() const noexcept = 0;
+  virtual std::uint64_t bytes() const noexcept = 0;
 };
 using stored_ptr = std::shared_ptr<const stored_value>;
 
