@@ -282,20 +282,34 @@ std::string where_both_run(std::span<const float>, std::span<const float>) {
   return troupe::node_name();
 }
 
-/// Tasks that may run anywhere go to the node where most bytes of their arguments lie.
+/// Tasks that may run anywhere go to the node where most bytes of their arguments lie. `names`:
+/// this program's node, and another one.
 void follow(const std::vector<std::string>& names) {
   const auto on = [](const std::string& name) {
     return with({.scheduling = troupe::scheduling::node_affinity(name)});
   };
-  const auto far = on(names.back()).remote<make>(mib, 1);
+  const std::string& own = names.front();
+  const std::string& other = names.back();
+  // The node hears of the other one a moment after it has joined.
+  object_ref<std::vector<float>> far;
+  for (bool known = false; !known;) {
+    far = on(other).remote<make>(mib, 1);
+    try {
+      troupe::wait(std::vector{far}, {.timeout = 60s});
+      known = !far.failed();
+      if (!known) fetch(far);
+    } catch (const troupe::placement_error&) {
+      std::this_thread::yield();
+    }
+  }
   const auto here = put(numbers(mib / 2));
-  CHECK(fetch(remote<where_it_runs>(far)) == names.back());
-  CHECK(fetch(remote<where_it_runs>(here)) == names.front());
-  CHECK(fetch(remote<where_both_run>(far, here)) == names.back());
-  CHECK(fetch(on(names.front()).remote<where_it_runs>(far)) == names.front());
+  CHECK(fetch(remote<where_it_runs>(far)) == other);
+  CHECK(fetch(remote<where_it_runs>(here)) == own);
+  CHECK(fetch(remote<where_both_run>(far, here)) == other);
+  CHECK(fetch(on(own).remote<where_it_runs>(far)) == own);
   // What is small does not pay for the way.
-  const auto small = on(names.back()).remote<make>(64 << 10, 1);
-  CHECK(fetch(remote<where_it_runs>(small)) == names.front());
+  const auto small = on(other).remote<make>(64 << 10, 1);
+  CHECK(fetch(remote<where_it_runs>(small)) == own);
 }
 
 // -------------------------------------------------------------------------------------------------
