@@ -75,7 +75,7 @@ class shown_driver {
     const auto until = std::chrono::steady_clock::now() + patience;
     while (text().find(what) == std::string::npos) {
       if (std::chrono::steady_clock::now() > until) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      std::this_thread::yield();
     }
     return true;
   }
