@@ -208,7 +208,14 @@ void leave_survivor() {
 }
 void find_survivor() {
   const auto actor = troupe::get_actor<survivor>("survivor");
-  CHECK(fetch(actor.remote<&survivor::where>()).find("/packages/") != std::string::npos);
+  for (;;) {
+    try {
+      CHECK(fetch(actor.remote<&survivor::where>()).find("/packages/") != std::string::npos);
+      return;
+    } catch (const troupe::actor_unavailable_error&) {
+      // Its death was not known yet; it restarts.
+    }
+  }
 }
 
 // -- environments ---------------------------------------------------------------------------------
