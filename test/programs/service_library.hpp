@@ -1,5 +1,5 @@
-/// What the tests' shared library offers. The class is whole here, so that a client needs the header
-/// alone.
+/// What the tests' shared library offers. The class is whole here, so that a client needs the
+/// header alone.
 #pragma once
 
 #include <unistd.h>
