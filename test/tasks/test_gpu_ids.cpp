@@ -17,8 +17,9 @@ namespace {
 using ids = std::vector<int>;
 
 ids mine() { return troupe::gpu_ids(); }
-ids wait_for(signal go) {
+ids wait_for(signal began, signal go) {
   ids result = troupe::gpu_ids();
+  began.raise();
   go.wait();
   return result;
 }
@@ -49,12 +50,13 @@ TEST_CASE("a task knows the GPUs that it has, others have none") {
 
 TEST_CASE("fractions share a device while they fit, exactly") {
   const auto session = with_gpus(2);
+  signal began;
   signal go;
-  const auto a = with({.num_gpus = 0.25}).remote<wait_for>(go);
-  const auto b = with({.num_gpus = 0.25}).remote<wait_for>(go);
-  const auto c = with({.num_gpus = 0.5}).remote<wait_for>(go);
-  const auto whole = with({.num_gpus = 1}).remote<wait_for>(go);
-  REQUIRE(eventually([] { return troupe::available_resources().at("GPU") == 0; }));
+  const auto a = with({.num_gpus = 0.25}).remote<wait_for>(began, go);
+  const auto b = with({.num_gpus = 0.25}).remote<wait_for>(began, go);
+  const auto c = with({.num_gpus = 0.5}).remote<wait_for>(began, go);
+  const auto whole = with({.num_gpus = 1}).remote<wait_for>(began, go);
+  REQUIRE(began.wait(4));
   go.raise();
   const ids shared = fetch(a);
   CHECK(shared.size() == 1);
@@ -66,11 +68,12 @@ TEST_CASE("fractions share a device while they fit, exactly") {
 
 TEST_CASE("a fraction that is free in parts of several devices is waited for") {
   const auto session = with_gpus(2);
+  signal began;
   signal first_ends;
   signal second_ends;
-  const auto first = with({.num_gpus = 0.6}).remote<wait_for>(first_ends);
-  const auto second = with({.num_gpus = 0.6}).remote<wait_for>(second_ends);
-  REQUIRE(eventually([] { return troupe::available_resources().at("GPU") < 0.9; }));
+  const auto first = with({.num_gpus = 0.6}).remote<wait_for>(began, first_ends);
+  const auto second = with({.num_gpus = 0.6}).remote<wait_for>(began, second_ends);
+  REQUIRE(began.wait(2));
   const auto third = with({.num_gpus = 0.6}).remote<mine>();
   CHECK(troupe::wait(std::vector{third}, {.timeout = std::chrono::milliseconds(20)}).ready.empty());
   second_ends.raise();
@@ -82,10 +85,11 @@ TEST_CASE("a fraction that is free in parts of several devices is waited for") {
 
 TEST_CASE("a request for parts that do not come together can be taken back") {
   const auto session = with_gpus(2);
+  signal began;
   signal ends;
-  const auto first = with({.num_gpus = 0.6}).remote<wait_for>(ends);
-  const auto second = with({.num_gpus = 0.6}).remote<wait_for>(ends);
-  REQUIRE(eventually([] { return troupe::available_resources().at("GPU") < 0.9; }));
+  const auto first = with({.num_gpus = 0.6}).remote<wait_for>(began, ends);
+  const auto second = with({.num_gpus = 0.6}).remote<wait_for>(began, ends);
+  REQUIRE(began.wait(2));
   const auto third = with({.num_gpus = 0.8}).remote<mine>();
   CHECK(troupe::cancel(third));
   ends.raise();
