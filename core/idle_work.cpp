@@ -16,9 +16,9 @@ bool idle_work::install(idle_work& work) noexcept {
   return installed.compare_exchange_strong(none, &work);
 }
 
-void idle_work::remove(idle_work& work) noexcept {
+bool idle_work::remove(idle_work& work) noexcept {
   idle_work* same = &work;
-  installed.compare_exchange_strong(same, nullptr);
+  return installed.compare_exchange_strong(same, nullptr);
 }
 
 void idle_work::wait_until_left() noexcept {

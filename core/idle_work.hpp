@@ -23,8 +23,9 @@ class idle_work {
 
   /// Makes it the one that waiting threads use, if there is none. False if there is.
   static bool install(idle_work& work) noexcept;
-  /// The opposite. From then on no thread begins it; `wait_until_left` waits for those inside.
-  static void remove(idle_work& work) noexcept;
+  /// The opposite: from then on no thread begins it. True if it was installed; then, when the work
+  /// has been told to end, `wait_until_left` waits for those inside.
+  static bool remove(idle_work& work) noexcept;
   static void wait_until_left() noexcept;
 
   /// Sleeps as `park` and `park_until` do, at work where possible. May return for nothing.

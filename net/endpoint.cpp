@@ -78,10 +78,10 @@ endpoint::implementation::implementation(endpoint_options options, endpoint_hand
 }
 
 endpoint::implementation::~implementation() {
-  core::idle_work::remove(*this);
+  const bool was_shared = core::idle_work::remove(*this);
   stopping_.store(true);
   wake();
-  core::idle_work::wait_until_left();
+  if (was_shared) core::idle_work::wait_until_left();
   if (thread_.joinable()) thread_.join();
 }
 

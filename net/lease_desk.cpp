@@ -5,24 +5,27 @@
 
 namespace troupe::net {
 
-std::uint64_t lease_desk::ask(request_lease what, lease_client& who) {
+std::uint64_t lease_desk::ask(request_lease what, lease_client& who, process_id near) {
+  const process_id first = near != 0 && !what.group ? near : first_of(what);
   std::uint64_t number = 0;
   {
     const std::lock_guard guard(mutex_);
     what.home = here_.node.id;
-    what = requests_.ask(std::move(what), &who, first_of(what));
+    what = requests_.ask(std::move(what), &who, first);
     number = what.request;
   }
-  const process_id first = first_of(what);
-  if (!here_.send(first, std::move(what))) {
+  if (here_.send(first, std::move(what))) return number;
+  if (first == near && near != here_.node.id) {
+    // It is gone: the request begins anew, as those that lay there have.
+    here_.net->post([this, near] { process_gone(near, "it has ended"); });
+  } else {
     here_.net->post([this, number] { refuse(number, "the node of this process is gone"); });
   }
   return number;
 }
 
 process_id lease_desk::first_of(const request_lease& what) const {
-  if (what.group) return here_.head.id;
-  return what.near != 0 && here_.net->find(what.near) ? what.near : here_.node.id;
+  return what.group ? here_.head.id : here_.node.id;
 }
 
 void lease_desk::refuse(std::uint64_t request, const std::string& why) {

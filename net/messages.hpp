@@ -350,7 +350,6 @@ struct request_lease {
   std::int32_t bundle = -1;        ///< of that group; -1: any
   bool located = false;            ///< the control has said that this node has the bundle
   process_id home = 0;             ///< the owner's node, without which the owner is gone, too
-  process_id near = 0;             ///< the node to ask first; 0: that one. Does not travel
   template <class Archive>
   void serialize(Archive& archive) {
     archive(request, job, wanted, name, placement, place_key, place_value, soft, isolated,

@@ -116,7 +116,6 @@ void task_owner::pump(line& of, std::vector<departure>& leaving) {
   wanted.wanted = to_demand(of.queue.demand());
   wanted.isolated = of.queue.isolated();
   wanted.surroundings = here_.surroundings_for(of.queue.environment());
-  wanted.near = of.queue.near();
   if (const detail::stored_options* const placed = of.queue.placed()) {
     const scheduling& where = placed->get().scheduling;
     wanted.name = placed->get().name;
@@ -128,7 +127,7 @@ void task_owner::pump(line& of, std::vector<departure>& leaving) {
     wanted.group = to_global(placed->get().placement_group);
     wanted.bundle = placed->get().bundle_index;
   }
-  desk_.ask(std::move(wanted), of);
+  desk_.ask(std::move(wanted), of, of.queue.near());
 }
 
 void task_owner::send(const std::vector<departure>& leaving) {

@@ -31,8 +31,9 @@ class lease_desk {
  public:
   explicit lease_desk(process& here) : here_(here) {}
 
-  /// Asks this process's node, for `who`. The number of the request.
-  std::uint64_t ask(request_lease what, lease_client& who);
+  /// Asks this process's node, for `who`; or first `near`, where what it is for lies. The number of
+  /// the request.
+  std::uint64_t ask(request_lease what, lease_client& who, process_id near = 0);
   /// The client wants nothing any more: a grant goes back at once.
   void withdraw(std::uint64_t request);
   void on(process_id from, const lease_granted& what);

@@ -152,6 +152,41 @@ TEST_CASE("many threads that wait share one turn") {
   CHECK(right.load() == threads * each);
 }
 
+TEST_CASE("an endpoint ends while a thread reads for another one") {
+  const temp_folder session;
+  echo other(session);
+  asker here(session);
+  std::atomic<bool> go{false};
+  std::atomic<bool> ended{false};
+  std::atomic<parker*> known{nullptr};
+  std::jthread waiter([&] {
+    parker& sleep = troupe::core::this_thread_parker();
+    known.store(&sleep);
+    while (!ended.load()) {
+      if (go.exchange(false)) {
+        idle_work::wait(sleep, std::nullopt);
+      } else {
+        std::this_thread::yield();
+      }
+    }
+  });
+  while (known.load() == nullptr) std::this_thread::yield();
+  // Until the other thread comes while the turn is free, and keeps it.
+  bool reads = false;
+  for (std::uint64_t i = 0; !reads && i < 3'000; ++i) {
+    REQUIRE(here.ask(other.process.endpoint.self(), i));
+    const auto before = here.stats().guest_readings;
+    go.store(true);
+    const auto until = clock_type::now() + 1ms;
+    while (!reads && clock_type::now() < until) reads = here.stats().guest_readings != before;
+    if (!reads) known.load()->unpark();
+  }
+  CHECK(reads);
+  { const test_process unshared(session); }
+  ended.store(true);
+  known.load()->unpark();
+}
+
 TEST_CASE("an endpoint ends while a thread reads for it, and that thread sleeps on") {
   const temp_folder session;
   echo other(session);
