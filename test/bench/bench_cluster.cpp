@@ -6,8 +6,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdlib>
-#include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -16,6 +14,7 @@
 #include <troupe/troupe.hpp>
 
 #include "test/bench/bench.hpp"
+#include "test/bench/nodes.hpp"
 #include "test/bench/raw_zeromq.hpp"
 
 namespace troupe::bench {
@@ -33,34 +32,15 @@ namespace {
 class on_cluster {
  public:
   on_cluster() {
-    char name[] = "/tmp/troupe-bench-XXXXXX";
-    if (::mkdtemp(name) == nullptr) throw std::runtime_error("cannot make a folder in /tmp");
-    folder_ = name;
-    ::setenv("TROUPE_SESSION_BASE", name, 1);
-    command("start --head --port 0 --num-cpus 2 --node-name bench");
-    session_ = std::make_unique<session>(init({.address = "auto", .log_level = log_level::error}));
+    nodes::command("start --head --port 0 --num-cpus 2 --node-name bench");
+    nodes_.connect("auto");
     get(remote<&cluster_noop>(1));
-  }
-  ~on_cluster() {
-    session_.reset();
-    try {
-      command("stop --all");
-    } catch (const std::exception&) {
-    }
-    std::error_code none;
-    std::filesystem::remove_all(folder_, none);
-    ::unsetenv("TROUPE_SESSION_BASE");
   }
 
   raw_zeromq raw;  // first: it forks
 
  private:
-  static void command(const std::string& words) {
-    const std::string line = TROUPE_BENCH_COMMAND " " + words + " > /dev/null";
-    if (std::system(line.c_str()) != 0) throw std::runtime_error("this failed: " + line);
-  }
-  std::string folder_;
-  std::unique_ptr<session> session_;
+  nodes nodes_;
 };
 
 template <class Make>

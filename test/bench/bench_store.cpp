@@ -4,9 +4,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <numeric>
 #include <optional>
 #include <stdexcept>
@@ -18,6 +16,7 @@
 #include <troupe/troupe.hpp>
 
 #include "test/bench/bench.hpp"
+#include "test/bench/nodes.hpp"
 #include "test/bench/raw_zeromq.hpp"
 
 namespace troupe::bench {
@@ -41,55 +40,23 @@ auto on(int node) {
 /// Nodes with a store each, and this program as their driver.
 class store_cluster {
  public:
-  explicit store_cluster(int nodes) {
-    char name[] = "/tmp/troupe-bench-XXXXXX";
-    if (::mkdtemp(name) == nullptr) throw std::runtime_error("cannot make a folder in /tmp");
-    folder_ = name;
-    ::setenv("TROUPE_SESSION_BASE", name, 1);
+  explicit store_cluster(int count) {
     const std::string memory =
         " --object-store-memory " + std::to_string(bulk_bytes() * 2 + (std::size_t{64} << 20));
-    command("start --head --port 0 --num-cpus 2 --node-name n0" + memory);
-    const std::string head = head_address();
-    for (int i = 1; i < nodes; ++i) {
-      command("start --address " + head + " --num-cpus 1 --node-name n" + std::to_string(i) +
-              memory);
+    nodes::command("start --head --port 0 --num-cpus 2 --node-name n0" + memory);
+    const std::string head = nodes::head_address();
+    for (int i = 1; i < count; ++i) {
+      nodes::command("start --address " + head + " --num-cpus 1 --node-name n" + std::to_string(i) +
+                     memory);
     }
     // The head is where the driver is at home, and where values are made.
-    session_ = std::make_unique<session>(init({.address = head, .log_level = log_level::error}));
+    nodes_.connect(head);
     const auto warm = put(std::vector<float>(1 << 20));
-    for (int i = 0; i < nodes; ++i) get(on(i).remote<&first_of>(warm));
-  }
-  ~store_cluster() {
-    session_.reset();
-    try {
-      command("stop --all");
-    } catch (const std::exception&) {
-    }
-    std::error_code none;
-    std::filesystem::remove_all(folder_, none);
-    ::unsetenv("TROUPE_SESSION_BASE");
+    for (int i = 0; i < count; ++i) get(on(i).remote<&first_of>(warm));
   }
 
  private:
-  static void command(const std::string& words) {
-    const std::string line = TROUPE_BENCH_COMMAND " " + words + " > /dev/null";
-    if (std::system(line.c_str()) != 0) throw std::runtime_error("this failed: " + line);
-  }
-  std::string head_address() const {
-    std::FILE* const out = ::popen(TROUPE_BENCH_COMMAND " status", "r");
-    char address[128] = {};
-    const int found = std::fscanf(out, "Cluster at %127s", address);
-    std::string rest(4096, ' ');
-    while (std::fread(rest.data(), 1, rest.size(), out) > 0) {
-    }
-    ::pclose(out);
-    std::string text = address;
-    if (found != 1 || text.empty()) throw std::runtime_error("the head has no address");
-    text.pop_back();  // a colon
-    return text;
-  }
-  std::string folder_;
-  std::unique_ptr<session> session_;
+  nodes nodes_;
 };
 
 /// Shared memory that has its pages.

@@ -20,7 +20,11 @@
 
 #include <troupe/troupe.hpp>
 
+#include "test/programs/scenario.hpp"
+
 using namespace std::chrono_literals;
+using scenario::fetch;
+using scenario::words;
 using troupe::object_ref;
 using troupe::put;
 using troupe::remote;
@@ -28,30 +32,6 @@ using troupe::view;
 using troupe::with;
 
 namespace {
-
-int failures = 0;
-
-void check(bool good, const char* what, int line) {
-  if (good) return;
-  ++failures;
-  std::cout << "line " << line << ": " << what << '\n';
-}
-#define CHECK(condition) check(static_cast<bool>(condition), #condition, __LINE__)
-#define CHECK_THROWS_AS(expression, type)                  \
-  do {                                                     \
-    bool thrown = false;                                   \
-    try {                                                  \
-      static_cast<void>(expression);                       \
-    } catch (const type&) {                                \
-      thrown = true;                                       \
-    }                                                      \
-    check(thrown, #expression " throws " #type, __LINE__); \
-  } while (false)
-
-template <class T>
-T fetch(const object_ref<T>& ref) {
-  return troupe::get(ref, 60s);
-}
 
 constexpr std::size_t mib = std::size_t{1} << 20;
 
@@ -259,7 +239,7 @@ void pinned() {
 
 // -- several nodes --------------------------------------------------------------------------------
 
-void nodes(const std::vector<std::string>& names) {
+void nodes(const words& names) {
   const auto on = [](const std::string& name) {
     return with({.scheduling = troupe::scheduling::node_affinity(name)});
   };
@@ -284,7 +264,7 @@ std::string where_both_run(std::span<const float>, std::span<const float>) {
 
 /// Tasks that may run anywhere go to the node where most bytes of their arguments lie. `names`:
 /// this program's node, and another one.
-void follow(const std::vector<std::string>& names) {
+void follow(const words& names) {
   const auto on = [](const std::string& name) {
     return with({.scheduling = troupe::scheduling::node_affinity(name)});
   };
@@ -314,26 +294,18 @@ void follow(const std::vector<std::string>& names) {
 
 // -------------------------------------------------------------------------------------------------
 
-const std::map<std::string, std::function<void()>> scenarios{
-    {"in_place", in_place}, {"values", values},       {"sealed", sealed}, {"deaths", deaths},
-    {"spill", spill},       {"too_large", too_large}, {"pinned", pinned},
+const std::map<std::string, std::function<void(const words&)>> scenarios{
+    {"in_place", [](const words&) { in_place(); }},
+    {"values", [](const words&) { values(); }},
+    {"sealed", [](const words&) { sealed(); }},
+    {"deaths", [](const words&) { deaths(); }},
+    {"spill", [](const words&) { spill(); }},
+    {"too_large", [](const words&) { too_large(); }},
+    {"pinned", [](const words&) { pinned(); }},
+    {"nodes", nodes},
+    {"follow", follow},
 };
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const auto session = troupe::init(argc, argv);
-  const std::string what = argc > 1 ? argv[1] : "";
-  if (what == "nodes") {
-    nodes({argv + 2, argv + argc});
-  } else if (what == "follow") {
-    follow({argv + 2, argv + argc});
-  } else if (const auto found = scenarios.find(what); found != scenarios.end()) {
-    found->second();
-  } else {
-    std::cout << "no such scenario\n";
-    return 2;
-  }
-  if (failures == 0) std::cout << "ok\n";
-  return failures == 0 ? 0 : 1;
-}
+int main(int argc, char** argv) { return scenario::run(argc, argv, scenarios); }

@@ -14,7 +14,11 @@
 
 #include <troupe/troupe.hpp>
 
+#include "test/programs/scenario.hpp"
+
 using namespace std::chrono_literals;
+using scenario::fetch;
+using scenario::words;
 using troupe::placement_group;
 using troupe::placement_strategy;
 using troupe::remote;
@@ -22,29 +26,6 @@ using troupe::with;
 
 namespace {
 
-int failures = 0;
-
-void check(bool good, const char* what, int line) {
-  if (good) return;
-  ++failures;
-  std::cout << "line " << line << ": " << what << '\n';
-}
-#define CHECK(condition) check(static_cast<bool>(condition), #condition, __LINE__)
-#define CHECK_THROWS_AS(expression, type)                  \
-  do {                                                     \
-    bool thrown = false;                                   \
-    try {                                                  \
-      static_cast<void>(expression);                       \
-    } catch (const type&) {                                \
-      thrown = true;                                       \
-    }                                                      \
-    check(thrown, #expression " throws " #type, __LINE__); \
-  } while (false)
-
-template <class T>
-T fetch(const troupe::object_ref<T>& ref) {
-  return troupe::get(ref, 60s);
-}
 template <class Condition>
 bool eventually(Condition&& condition) {
   for (int i = 0; i < 600; ++i) {
@@ -217,43 +198,16 @@ void node_loss() {
   }
 }
 
-// -- a figure -------------------------------------------------------------------------------------
-
-void speed() {
-  constexpr int count = 2'000;
-  const auto begin = std::chrono::steady_clock::now();
-  std::vector<placement_group> groups;
-  for (int i = 0; i < count; ++i) {
-    groups.push_back(placement_group({.bundles = {{.num_cpus = 0.0001}}}));
-  }
-  for (const placement_group& group : groups) CHECK(group.wait(60s));
-  groups.clear();
-  CHECK(eventually([] { return troupe::list_placement_groups().empty(); }));
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  std::cout << count / took.count() << " groups/s\n";
-}
-
-const std::map<std::string, std::function<void()>> scenarios = {
-    {"one_node", one_node},
-    {"removal", removal},
-    {"leave_detached", leave_detached},
-    {"find_detached", find_detached},
-    {"several_nodes", several_nodes},
-    {"races", races},
-    {"node_loss", node_loss},
-    {"speed", speed},
+const std::map<std::string, std::function<void(const words&)>> scenarios = {
+    {"one_node", [](const words&) { one_node(); }},
+    {"removal", [](const words&) { removal(); }},
+    {"leave_detached", [](const words&) { leave_detached(); }},
+    {"find_detached", [](const words&) { find_detached(); }},
+    {"several_nodes", [](const words&) { several_nodes(); }},
+    {"races", [](const words&) { races(); }},
+    {"node_loss", [](const words&) { node_loss(); }},
 };
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  const auto session = troupe::init(argc, argv);
-  const auto found = argc > 1 ? scenarios.find(argv[1]) : scenarios.end();
-  if (found == scenarios.end()) {
-    std::cout << "no such scenario\n";
-    return 2;
-  }
-  found->second();
-  if (failures == 0) std::cout << "ok\n";
-  return failures == 0 ? 0 : 1;
-}
+int main(int argc, char** argv) { return scenario::run(argc, argv, scenarios); }

@@ -17,28 +17,18 @@
 
 #include <troupe/troupe.hpp>
 
+#include "test/programs/scenario.hpp"
+
 #include "service_library.hpp"
 
 using namespace std::chrono_literals;
+using scenario::failures;
+using scenario::fetch;
 using troupe::object_ref;
 using troupe::remote;
 using troupe::with;
 
 namespace {
-
-int failures = 0;
-
-void check(bool good, const char* what, int line) {
-  if (good) return;
-  ++failures;
-  std::cout << "line " << line << ": " << what << std::endl;
-}
-#define CHECK(condition) check(static_cast<bool>(condition), #condition, __LINE__)
-
-template <class T>
-T fetch(const object_ref<T>& ref) {
-  return troupe::get(ref, 60s);
-}
 
 /// Until the test has seen what it waits for and ends this process.
 void wait_to_be_ended() {

@@ -11,6 +11,18 @@
 
 namespace troupe::tools {
 
+// What the commands that ask have in common.
+inline constexpr option address_option{
+    "address", "HOST:PORT",
+    "the head of the cluster; default: $TROUPE_ADDRESS, or the one that\na node of this machine "
+    "belongs to"};
+inline constexpr option key_file_option{
+    "key-file", "FILE", "the cluster's key; default: $TROUPE_CLUSTER_KEY, or this\nmachine's"};
+inline constexpr const char* ask_exit_codes = R"(
+Exit codes: 0 done, 2 wrong use, 3 not reachable, 4 wrong cluster key, 5 no cluster here, 6 no answer
+in time, 7 the versions differ.
+)";
+
 /// A link to the cluster that the options `address`, `key-file` and `timeout`, the environment or
 /// this machine's node name. Thread-compatible.
 class cluster_line {

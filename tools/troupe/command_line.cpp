@@ -1,6 +1,7 @@
 #include "tools/troupe/command_line.hpp"
 
 #include <boost/program_options.hpp>
+#include <cstdlib>
 #include <sstream>
 
 #include "core/units.hpp"
@@ -70,6 +71,12 @@ std::string describe(const std::vector<option>& known) {
     text << "\n";
   }
   return text.str();
+}
+
+void use_session_dir(const given_options& given) {
+  if (given.has("session-dir")) {
+    ::setenv("TROUPE_SESSION_BASE", given.get("session-dir").c_str(), 1);
+  }
 }
 
 exit_code code_of(const std::string& text) {

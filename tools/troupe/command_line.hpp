@@ -53,6 +53,11 @@ class given_options {
   std::map<std::string, std::string, std::less<>> values_;
 };
 
+/// Has the rest of the command look for nodes in the folder of the option `session-dir`, if that
+/// was given.
+void use_session_dir(const given_options& given);
+inline constexpr option session_dir_option{"session-dir", "FOLDER", "where nodes keep their files"};
+
 /// The options as lines of a help text.
 std::string describe(const std::vector<option>& known);
 

@@ -1,5 +1,4 @@
 // `troupe memory`.
-#include <cstdlib>
 #include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -14,14 +13,12 @@ namespace troupe::tools {
 namespace {
 
 const std::vector<option> known = {
-    {"address", "HOST:PORT",
-     "the head of the cluster; default: $TROUPE_ADDRESS, or the one that\na node of this machine "
-     "belongs to"},
-    {"key-file", "FILE", "the cluster's key; default: $TROUPE_CLUSTER_KEY, or this\nmachine's"},
+    address_option,
+    key_file_option,
     {"limit", "NUMBER", "show so many objects of each node, the largest; default: 50"},
     {"json", "", "one JSON document instead of tables, with all objects"},
     {"timeout", "SECONDS", "how long to wait for each answer; default: 10"},
-    {"session-dir", "FOLDER", "where nodes keep their files"},
+    session_dir_option,
     {"help", "", "this text"},
 };
 
@@ -33,11 +30,6 @@ that owns them, what made them, where they lie, and who reads them now.
 An object is `owned` when its owner frees it here, a `copy` when it was made on another node. What is
 being read or written stays in memory; the rest is evicted or spilled when memory is short.
 
-)";
-
-constexpr const char* usage_end = R"(
-Exit codes: 0 done, 2 wrong use, 3 not reachable, 4 wrong cluster key, 5 no cluster here, 6 no answer
-in time, 7 the versions differ.
 )";
 
 std::string kind_of(const net::memory_use::value& v) { return v.copy ? "copy" : "owned"; }
@@ -119,12 +111,10 @@ void print_text(const std::vector<net::memory_use>& nodes, std::size_t limit) {
 int show_memory(const std::vector<std::string>& words) {
   const given_options given(words, known);
   if (given.has("help")) {
-    std::cout << usage << describe(known) << usage_end;
+    std::cout << usage << describe(known) << ask_exit_codes;
     return done;
   }
-  if (given.has("session-dir")) {
-    ::setenv("TROUPE_SESSION_BASE", given.get("session-dir").c_str(), 1);
-  }
+  use_session_dir(given);
   std::size_t limit = 50;
   try {
     if (given.has("limit")) limit = core::parse_count(given.get("limit"), "--limit");

@@ -254,9 +254,7 @@ int start(const std::vector<std::string>& words) {
     return done;
   }
   daemon_options options = read_options(given);
-  if (given.has("session-dir")) {
-    ::setenv("TROUPE_SESSION_BASE", given.get("session-dir").c_str(), 1);
-  }
+  use_session_dir(given);
   options.base = net::session_base();
   // A path that is not absolute means the folder of whoever started the daemon.
   ::setenv("TROUPE_SESSION_BASE", options.base.c_str(), 1);

@@ -1,6 +1,5 @@
 // `troupe status`.
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -19,13 +18,11 @@ namespace troupe::tools {
 namespace {
 
 const std::vector<option> known = {
-    {"address", "HOST:PORT",
-     "the head of the cluster; default: $TROUPE_ADDRESS, or the one that\na node of this machine "
-     "belongs to"},
-    {"key-file", "FILE", "the cluster's key; default: $TROUPE_CLUSTER_KEY, or this\nmachine's"},
+    address_option,
+    key_file_option,
     {"json", "", "one JSON document instead of tables"},
     {"timeout", "SECONDS", "how long to wait for the answer; default: 10"},
-    {"session-dir", "FOLDER", "where nodes keep their files"},
+    session_dir_option,
     {"help", "", "this text"},
 };
 
@@ -34,11 +31,6 @@ constexpr const char* usage = R"(troupe status [OPTION...]
 Shows the cluster: its nodes, their resources in use and in all, what waits for resources, and named
 actors.
 
-)";
-
-constexpr const char* usage_end = R"(
-Exit codes: 0 done, 2 wrong use, 3 not reachable, 4 wrong cluster key, 5 no cluster here, 6 no answer
-in time, 7 the versions differ.
 )";
 
 double to_double(std::int64_t units) {
@@ -202,12 +194,10 @@ void print_text(const net::status& what, const std::string& address) {
 int show_status(const std::vector<std::string>& words) {
   const given_options given(words, known);
   if (given.has("help")) {
-    std::cout << usage << describe(known) << usage_end;
+    std::cout << usage << describe(known) << ask_exit_codes;
     return done;
   }
-  if (given.has("session-dir")) {
-    ::setenv("TROUPE_SESSION_BASE", given.get("session-dir").c_str(), 1);
-  }
+  use_session_dir(given);
   cluster_line line(given);
   const auto what = line.ask<net::status>(line.head(), net::ask_status{});
   if (given.has("json")) {

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <iostream>
 
@@ -23,7 +22,7 @@ const std::vector<option> known = {
     {"all", "", "stop all nodes of this machine that are this user's"},
     {"grace", "SECONDS", "how long a node may take; then it is killed; default: 15"},
     {"force", "", "kill at once"},
-    {"session-dir", "FOLDER", "where nodes keep their files"},
+    session_dir_option,
     {"help", "", "this text"},
 };
 
@@ -94,9 +93,7 @@ int stop(const std::vector<std::string>& words) {
     std::cout << usage << describe(known) << usage_end;
     return done;
   }
-  if (given.has("session-dir")) {
-    ::setenv("TROUPE_SESSION_BASE", given.get("session-dir").c_str(), 1);
-  }
+  use_session_dir(given);
   if (given.has("all") && given.has("node-name")) {
     throw command_error(misused, "say --all or --node-name, not both");
   }
