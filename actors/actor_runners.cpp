@@ -8,6 +8,7 @@
 #include "actors/group_runner.hpp"
 #include "actors/local_actor.hpp"
 #include "core/execution.hpp"
+#include "core/gpu_scope.hpp"
 #include "core/stage/stage.hpp"
 
 namespace troupe::detail {
@@ -149,6 +150,7 @@ void local_actor::run_call(actor_call& call, running_call& running) noexcept {
   invocation::outcome outcome;
   {
     const core::execution_scope scope(inner);
+    const core::gpu_scope device([this] { return first_gpu(); });
     outcome = call.execute(instance());
   }
   if (outcome == invocation::outcome::suspended) return;

@@ -101,6 +101,12 @@ std::vector<std::uint32_t> local_actor::gpus() const {
   return extras_->resources ? extras_->resources->gpus().ids : extras_->gpus;
 }
 
+std::optional<std::uint32_t> local_actor::first_gpu() const noexcept {
+  if (!extras_) return std::nullopt;
+  const auto& ids = extras_->resources ? extras_->resources->gpus().ids : extras_->gpus;
+  return ids.empty() ? std::nullopt : std::optional(ids.front());
+}
+
 std::string local_actor::in_namespace() const {
   return given().in_namespace.empty() ? engine_.runtime().settings.job_namespace
                                       : std::string(given().in_namespace);

@@ -111,6 +111,7 @@ class local_actor final : public core::job, public actor_core {
   std::string in_namespace() const;
   /// The ids of its GPUs; for its own code.
   std::vector<std::uint32_t> gpus() const;
+  std::optional<std::uint32_t> first_gpu() const noexcept;
 
   // -- core::job ----------------------------------------------------------------------------------
   resume_result resume(caf::execution_unit*, std::size_t max_throughput) override;

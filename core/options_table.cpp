@@ -188,12 +188,18 @@ constexpr std::array options{
                     }},
     option_info{.name = "num-gpus",
                 .value_name = "AMOUNT",
-                .help = "GPUs that tasks share",
+                .help = "GPUs that tasks share; by default what the machine has and "
+                        "CUDA_VISIBLE_DEVICES leaves",
                 .set = [](config& to, std::string_view text,
                           std::string_view what) { to.num_gpus = parse_amount(text, what); },
-                .check = [](const config& value,
-                            std::string_view what) { check_amount(value.num_gpus, what); },
-                .show = [](const config& value) { return format_amount(value.num_gpus); }},
+                .check =
+                    [](const config& value, std::string_view what) {
+                      if (value.num_gpus) check_amount(*value.num_gpus, what);
+                    },
+                .show =
+                    [](const config& value) {
+                      return value.num_gpus ? format_amount(*value.num_gpus) : "detected";
+                    }},
     option_info{.name = "resources",
                 .value_name = "NAME=AMOUNT,...",
                 .help = "custom resources: disk=1,license=2",

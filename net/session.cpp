@@ -19,6 +19,7 @@
 #include "core/environment.hpp"
 #include "core/execution.hpp"
 #include "core/fault.hpp"
+#include "core/gpu_devices.hpp"
 #include "core/local_groups.hpp"
 #include "core/logging.hpp"
 #include "core/node_name.hpp"
@@ -51,13 +52,16 @@ tasks::task_engine& tasks_of(core::runtime& runtime) {
   return static_cast<tasks::task_engine&>(*runtime.tasks);
 }
 
-core::resource_set total_of(const config& settings) {
+/// What an embedded runtime has. One of a cluster has what its nodes have, and looks for no GPUs.
+core::resource_set total_of(const config& settings, bool clustered) {
   core::resource_set total;
   // A quota of a cgroup can be any fraction; the ledger counts in 0.0001.
   const double detected = std::floor(core::read_cpu_limits().cpus * 1e4) / 1e4;
   total.set(core::cpu_name,
             core::resource_amount::from_double(settings.num_cpus.value_or(detected), "num_cpus"));
-  total.set(core::gpu_name, core::resource_amount::from_double(settings.num_gpus, "num_gpus"));
+  const auto gpus = [&] { return clustered ? 0.0 : static_cast<double>(core::detect_gpus()); };
+  total.set(core::gpu_name, core::resource_amount::from_double(
+                                settings.num_gpus ? *settings.num_gpus : gpus(), "num_gpus"));
   total.set(
       core::memory_name,
       core::resource_amount::from_whole(
@@ -229,7 +233,7 @@ session init(int argc, const char* const* argv, config base) {
   const bool is_worker = net::is_worker_process();
   if (is_worker) net::name_output_lines(&running_name);
   const bool clustered = is_worker || !loaded.value.address.empty();
-  core::resource_set total = total_of(loaded.value);
+  core::resource_set total = total_of(loaded.value, clustered);
   core::logging::configure(loaded.value);
   core::arm_faults_by_environment();
   if (is_worker && TROUPE_FAULT("worker.exit_at_start")) core::exit_by_fault();

@@ -65,7 +65,7 @@ worker_program make_worker_program(const start_worker& what, const worker_surrou
     if (is_replaced(variable) || is_own(variable)) continue;
     constexpr std::string_view path_name = "LD_LIBRARY_PATH=";
     if (variable.rfind(path_name, 0) == 0) library_path = variable.substr(path_name.size());
-    if (what.gpus && variable.rfind("CUDA_VISIBLE_DEVICES=", 0) == 0) continue;
+    if (variable.rfind("CUDA_VISIBLE_DEVICES=", 0) == 0) continue;  // GPUs are the node's
     result.environment.push_back(variable);
   }
   const auto set = [&result](const std::string& name, const std::string& value) {
@@ -91,9 +91,13 @@ worker_program make_worker_program(const start_worker& what, const worker_surrou
     set("TROUPE_WORKER_LIBRARIES", paths);
   }
   if (env.setup != 0) set("TROUPE_WORKER_SETUP", std::to_string(env.setup));
+  const char* const own_devices = std::getenv("CUDA_VISIBLE_DEVICES");
   if (what.gpus) {
-    const char* const own = std::getenv("CUDA_VISIBLE_DEVICES");
-    set("CUDA_VISIBLE_DEVICES", visible_devices(*what.gpus, own == nullptr ? "" : own));
+    set("CUDA_VISIBLE_DEVICES",
+        visible_devices(*what.gpus, own_devices == nullptr ? "" : own_devices));
+    set("TROUPE_WORKER_GPUS", visible_devices(*what.gpus, ""));
+  } else if (own_devices != nullptr && !is_own("CUDA_VISIBLE_DEVICES=")) {
+    set("CUDA_VISIBLE_DEVICES", own_devices);
   }
   return result;
 }

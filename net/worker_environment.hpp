@@ -30,6 +30,7 @@ constexpr std::chrono::milliseconds fence_after(std::chrono::milliseconds silenc
 /// The driver's environment, less what concerned the driver itself, and:
 /// TROUPE_WORKER_NODE=ID|HOST|LOCAL|REMOTE, TROUPE_WORKER_TOKEN, TROUPE_WORKER_JOB,
 /// TROUPE_SESSION_DIR, TROUPE_KEY_FILE, TROUPE_WORKER_FENCE_MS; with GPUs of its own,
+/// CUDA_VISIBLE_DEVICES and TROUPE_WORKER_GPUS, their numbers on the node; else the node's own
 /// CUDA_VISIBLE_DEVICES. With an environment: its variables and working folder, its folder of
 /// libraries at the front of LD_LIBRARY_PATH, TROUPE_WORKER_LIBRARIES=PATH:PATH and
 /// TROUPE_WORKER_SETUP=KEY.

@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <vector>
 
+#include <troupe/detail/gpu_claim.hpp>
 #include <troupe/runtime.hpp>
 
 #include "actors/local_actor.hpp"
 #include "core/execution.hpp"
+#include "core/gpu_scope.hpp"
 #include "tasks/lease.hpp"
 
 namespace troupe {
@@ -28,5 +30,24 @@ std::vector<int> gpu_ids() {
       std::min<std::size_t>(all.size(), static_cast<std::size_t>((units + whole - 1) / whole));
   return {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count)};
 }
+
+namespace detail {
+
+gpu_claim current_gpu_claim() {
+  gpu_claim result;
+  const core::execution* const now = core::current_execution;
+  if (now == nullptr) return result;
+  if (now->actor != nullptr) result.actor = now->actor->id();
+  if (now->call != nullptr) result.task = now->call->id();
+  result.ids = gpu_ids();
+  // Several GPUs are whole ones.
+  const double wanted = now->given != nullptr ? now->given->num_gpus : 0;
+  if (!result.ids.empty()) result.share = std::min(wanted, 1.0);
+  return result;
+}
+
+void set_gpu_hook(gpu_hook hook) noexcept { core::the_gpu_hook.store(hook); }
+
+}  // namespace detail
 
 }  // namespace troupe

@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/gpu_scope.hpp"
 #include "core/stage/stage.hpp"
 
 namespace troupe::tasks {
@@ -85,6 +86,10 @@ void lease::run(detail::task& task) noexcept {
                         .resources = this,
                         .given = task.stored() != nullptr ? &task.stored()->get() : nullptr};
   const core::execution_scope scope(inner);
+  const core::gpu_scope device([this]() -> std::optional<std::uint32_t> {
+    if (gpus_.ids.empty()) return std::nullopt;
+    return gpus_.ids.front();
+  });
   if (task.execute(nullptr) == detail::invocation::outcome::finished) {
     end_running(&task);
     task.retire();

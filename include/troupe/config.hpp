@@ -22,8 +22,9 @@ struct config {
   /// CPUs that tasks share, in steps of 0.0001. Default: what affinity and cgroups allow, at
   /// least 1.
   std::optional<double> num_cpus{};
-  /// GPUs that tasks share; logical when the machine has none.
-  double num_gpus = 0;
+  /// GPUs that tasks share. Default: what the machine has and `CUDA_VISIBLE_DEVICES` leaves; any
+  /// other number is of logical ones, for which nothing need be there.
+  std::optional<double> num_gpus{};
   /// Custom resources by name: `{{"disk", 1}, {"license", 2}}`.
   std::vector<std::pair<std::string, double>> resources{};
   /// Bytes of memory that tasks may ask for. Default: 70 % of what the machine and cgroups allow.

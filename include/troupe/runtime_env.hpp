@@ -20,8 +20,11 @@ TROUPE_API std::uint64_t register_setup(const std::type_info& maker, void (*func
 template <auto F>
 struct setup_maker {
   static void run() { static_cast<void>(F()); }
-  static inline const std::uint64_t key = register_setup(typeid(setup_maker), &run);
+  static const std::uint64_t key;
 };
+template <auto F>
+const std::uint64_t setup_maker<F>::key = register_setup(typeid(setup_maker<F>),
+                                                         &setup_maker<F>::run);
 
 }  // namespace detail
 

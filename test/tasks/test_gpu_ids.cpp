@@ -1,8 +1,10 @@
 // Which GPUs a task or an actor has.
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
 #include <troupe/actor.hpp>
+#include <troupe/detail/gpu_claim.hpp>
 #include <troupe/task.hpp>
 
 #include "test/support/catch.hpp"
@@ -108,4 +110,50 @@ TEST_CASE("an actor has its GPUs from its constructor on, and keeps them") {
   CHECK(first != second);
   CHECK(fetch(one.remote<&model::now>()) == first);
   CHECK(fetch(two.remote<&model::now>()) == second);
+}
+
+// -- what a library that uses GPUs is told --------------------------------------------------------
+
+namespace {
+
+std::atomic<int> told{-1};
+
+/// Hears which GPU becomes current, as the library does.
+struct hook {
+  hook() {
+    told = -1;
+    troupe::detail::set_gpu_hook([](std::uint32_t id) noexcept { told = static_cast<int>(id); });
+  }
+  ~hook() { troupe::detail::set_gpu_hook(nullptr); }
+};
+
+int told_here() { return told; }
+struct listener {
+  int hears() { return told; }
+  double share() { return troupe::detail::current_gpu_claim().share; }
+};
+double share_here() { return troupe::detail::current_gpu_claim().share; }
+
+}  // namespace
+
+TEST_CASE("the device of a task or method is made current before it runs") {
+  const hook heard;
+  const auto session = with_gpus(2);
+  fetch(remote<mine>());
+  CHECK(told == -1);
+  const auto first = with({.num_gpus = 1}).remote<listener>();
+  const ids of_first = [&] { return ids{fetch(first.remote<&listener::hears>())}; }();
+  CHECK(of_first == ids{0});
+  CHECK(fetch(with({.num_gpus = 1}).remote<told_here>()) == 1);
+  CHECK(fetch(first.remote<&listener::hears>()) == 0);
+}
+
+TEST_CASE("running code knows its share of a GPU") {
+  const auto session = with_gpus(3);
+  CHECK(troupe::detail::current_gpu_claim().task == 0);
+  CHECK(fetch(remote<share_here>()) == 0);
+  CHECK(fetch(with({.num_gpus = 0.25}).remote<share_here>()) == 0.25);
+  CHECK(fetch(with({.num_gpus = 2}).remote<share_here>()) == 1);
+  const auto half = with({.num_gpus = 0.5}).remote<listener>();
+  CHECK(fetch(half.remote<&listener::share>()) == 0.5);
 }

@@ -15,6 +15,7 @@
 
 #include "core/cpu_limits.hpp"
 #include "core/fault.hpp"
+#include "core/gpu_devices.hpp"
 #include "core/node_name.hpp"
 #include "core/resources.hpp"
 #include "core/units.hpp"
@@ -38,7 +39,8 @@ const std::vector<option> known = {
     {"advertise", "HOST", "what other machines call this one; default: from --host"},
     {"node-name", "NAME", "default: the host's name"},
     {"num-cpus", "AMOUNT", "CPUs for tasks; default: what this process may use"},
-    {"num-gpus", "AMOUNT", "GPUs for tasks; default: 0"},
+    {"num-gpus", "AMOUNT",
+     "GPUs for tasks; default: what the machine has and\nCUDA_VISIBLE_DEVICES leaves"},
     {"memory", "BYTES", "for tasks that ask for it, such as 4GiB; default: 70 %"},
     {"resources", "JSON", "further ones by name, such as '{\"disk\": 1}'"},
     {"object-store-memory", "BYTES",
@@ -101,8 +103,10 @@ core::resource_set total_of(const given_options& given) {
   const double detected = std::floor(core::read_cpu_limits().cpus * 1e4) / 1e4;
   set(core::cpu_name,
       core::resource_amount::from_double(amount_of(given, "num-cpus", detected), "--num-cpus"));
-  set(core::gpu_name,
-      core::resource_amount::from_double(amount_of(given, "num-gpus", 0), "--num-gpus"));
+  const double gpus = given.has("num-gpus")
+                          ? core::parse_amount(given.get("num-gpus"), "--num-gpus")
+                          : static_cast<double>(core::detect_gpus());
+  set(core::gpu_name, core::resource_amount::from_double(gpus, "--num-gpus"));
   const std::uint64_t memory = given.has("memory")
                                    ? core::parse_bytes(given.get("memory"), "--memory")
                                    : core::default_memory(core::read_memory_limits());
