@@ -4,8 +4,19 @@ set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/troupe")
 
 install(TARGETS troupe EXPORT troupeTargets LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/troupe" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
-        FILES_MATCHING PATTERN "*.hpp")
+        FILES_MATCHING PATTERN "*.hpp"
+        PATTERN "gpu" EXCLUDE
+        PATTERN "gpu.hpp" EXCLUDE)
 install(EXPORT troupeTargets NAMESPACE troupe:: DESTINATION "${package_dir}")
+
+# find_package(troupe COMPONENTS gpu)
+if(TROUPE_HAS_GPU)
+  install(TARGETS troupe_gpu_library EXPORT troupeGpuTargets LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/troupe/gpu" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/troupe"
+          FILES_MATCHING PATTERN "*.hpp")
+  install(FILES "${PROJECT_SOURCE_DIR}/include/troupe/gpu.hpp" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/troupe")
+  install(EXPORT troupeGpuTargets NAMESPACE troupe:: DESTINATION "${package_dir}")
+endif()
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/troupeConfig.cmake.in"
                               "${PROJECT_BINARY_DIR}/troupeConfig.cmake" INSTALL_DESTINATION "${package_dir}")

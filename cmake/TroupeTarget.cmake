@@ -3,31 +3,26 @@
 # Everything private to this build; never part of what troupe::troupe hands on.
 add_library(troupe_build INTERFACE)
 target_compile_features(troupe_build INTERFACE cxx_std_20)
+# The compiler of kernels takes none of these.
+set(cxx "$<COMPILE_LANGUAGE:CXX>")
 target_compile_options(
   troupe_build
   INTERFACE
-    -Wall
-    -Wextra
-    -Wpedantic
-    -Wshadow
-    $<$<BOOL:${TROUPE_WERROR}>:-Werror>
+    "$<${cxx}:-Wall;-Wextra;-Wpedantic;-Wshadow>"
+    $<$<AND:${cxx},$<BOOL:${TROUPE_WERROR}>>:-Werror>
     # g++ 12 warns of overlapping copies inside std::string's own operator+ (GCC bug 105651), and at -O3 of writes
     # past the end of small arrays, by an iteration that the check before the loop rules out.
-    "$<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict;-Wno-stringop-overflow;-Wno-array-bounds>"
+    "$<$<AND:${cxx},$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict;-Wno-stringop-overflow;-Wno-array-bounds>"
     # A failed assertion names a file of the source tree, not the include root it was reached by.
-    -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
+    $<${cxx}:-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=>)
 if(TROUPE_SANITIZE)
   target_compile_options(
     troupe_build
-    INTERFACE -fsanitize=${TROUPE_SANITIZE}
-              -fno-sanitize-recover=undefined
-              -fno-omit-frame-pointer
-              -O1
-              -g1
+    INTERFACE "$<${cxx}:-fsanitize=${TROUPE_SANITIZE};-fno-sanitize-recover=undefined;-fno-omit-frame-pointer;-O1;-g1>"
               # Instrumentation hides from the optimiser what this one needs to see.
-              "$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-stringop-overflow>")
+              "$<$<AND:${cxx},$<CXX_COMPILER_ID:GNU>>:-Wno-maybe-uninitialized;-Wno-stringop-overflow>")
   if(TROUPE_SANITIZE STREQUAL "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(troupe_build INTERFACE -Wno-tsan) # It cannot instrument fences and says so.
+    target_compile_options(troupe_build INTERFACE $<${cxx}:-Wno-tsan>) # It cannot instrument fences and says so.
   endif()
   target_link_options(troupe_build INTERFACE -fsanitize=${TROUPE_SANITIZE})
 endif()

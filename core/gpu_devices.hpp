@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include <troupe/detail/export.hpp>
+
 namespace troupe::core {
 
 /// What the driver's management library (NVML) says of one device. Immutable.
@@ -26,7 +28,7 @@ struct gpu_device {
 
 /// All devices of the machine, in the order of their bus ids; empty when there is no driver.
 /// Thread-safe; takes milliseconds where there is one.
-std::vector<gpu_device> read_gpu_devices();
+TROUPE_API std::vector<gpu_device> read_gpu_devices();
 
 /// Pure. How many devices `CUDA_VISIBLE_DEVICES` leaves of those with these UUIDs; null: not set.
 /// As CUDA reads it: numbers, UUIDs or their beginnings, up to the first that means none or one

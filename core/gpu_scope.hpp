@@ -22,12 +22,13 @@ class gpu_scope {
     if (hook_ == nullptr) return;
     outer_ = current;
     current = first_id();
-    if (current) hook_(*current);
+    if (current) hook_(static_cast<int>(*current));
   }
   ~gpu_scope() {
     if (hook_ == nullptr) return;
+    const bool had = current.has_value();
     current = outer_;
-    if (current) hook_(*current);
+    if (had || current) hook_(current ? static_cast<int>(*current) : -1);
   }
   gpu_scope(const gpu_scope&) = delete;
   gpu_scope& operator=(const gpu_scope&) = delete;

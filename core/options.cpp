@@ -30,7 +30,7 @@ constexpr std::string_view config_variable = "TROUPE_CONFIG";
 
 /// Variables that belong to troupe's build, tests and benchmarks, not to a session.
 constexpr std::string_view foreign_variables[] = {
-    "TROUPE_BENCH", "TROUPE_BUILD",    "TROUPE_CCACHE", "TROUPE_CUDA",  "TROUPE_JOBS",
+    "TROUPE_BENCH", "TROUPE_BUILD",    "TROUPE_CCACHE", "TROUPE_GPU",   "TROUPE_JOBS",
     "TROUPE_PCH",   "TROUPE_SANITIZE", "TROUPE_TESTS",  "TROUPE_WERROR"};
 constexpr std::string_view foreign_prefixes[] = {
     "TROUPE_BENCH_", "TROUPE_TEST_",

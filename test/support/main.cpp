@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #endif
 
+#include "test/support/skip.hpp"
+
 namespace {
 
 // Catch returns the number of failed assertions, which may be any code, also one that has a meaning
@@ -26,6 +28,6 @@ int main(int argc, char** argv) {
     return bad_arguments;
   }
   const int code = session.run();
-  if (code == 0) return 0;
+  if (code == 0) return troupe::test::any_skipped() ? troupe::test::some_skipped : 0;
   return code == nothing_ran ? nothing_ran : some_failed;
 }

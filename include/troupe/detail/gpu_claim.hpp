@@ -17,8 +17,9 @@ struct gpu_claim {
 };
 TROUPE_API gpu_claim current_gpu_claim();
 
-/// Called on a thread before code that has GPUs runs there, with the number of the first of them.
-using gpu_hook = void (*)(std::uint32_t id) noexcept;
+/// Called on a thread before code that has GPUs runs there, with the number of the first of them,
+/// and with -1 after it, when the thread has none any more.
+using gpu_hook = void (*)(int id) noexcept;
 /// Set once, by the library that makes a device current. Thread-safe.
 TROUPE_API void set_gpu_hook(gpu_hook hook) noexcept;
 
