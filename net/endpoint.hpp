@@ -26,6 +26,9 @@ class endpoint_handler {
   /// key", "it speaks protocol version 2, this process 1", "nothing listens at HOST:PORT").
   /// Told once; what was sent to it is dropped.
   virtual void unreachable(process_id peer, const std::string& why) = 0;
+  /// The link to a process of this machine is broken and nobody listens at its socket any more: it
+  /// has ended. Why is for those to tell who watched it.
+  virtual void ended(process_id /*peer*/) {}
   /// The endpoint's thread is about to sleep: everything that came has been handed over.
   virtual void drained() {}
 

@@ -143,6 +143,10 @@ class endpoint::implementation final : public core::idle_work {
   void open_link(const link_ptr& link);
   void close_link(peer_link& link);
   void reopen_later(const link_ptr& link);
+  void watch_broken(const link_ptr& link);
+  void look_at_broken(const link_ptr& link);
+  void retire(const link_ptr& link);
+  void drop(const link_ptr& link);
   void fail_link(const link_ptr& link, const std::string& why);
   std::string why_not_up(const peer_link& link) const;
   void look_at_link(std::uint64_t token);
@@ -244,6 +248,7 @@ class endpoint::implementation final : public core::idle_work {
   std::uint64_t next_token_ = 16;
   std::vector<link_ptr> listed_here_;
   std::vector<link_ptr> owing_;
+  std::deque<std::weak_ptr<peer_link>> retired_;  ///< without sockets, oldest first
   bool ack_timer_ = false;
   bool undrained_ = true;
 

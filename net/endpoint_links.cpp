@@ -1,7 +1,11 @@
 // How links to peers are opened, watched and given up.
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include <zmq.h>
 
+#include <cerrno>
 #include <utility>
 
 #include <troupe/error.hpp>
@@ -16,6 +20,31 @@ bool is_socket(const std::string& path) {
   struct stat found {};
   return ::stat(path.c_str(), &found) == 0 && S_ISSOCK(found.st_mode);
 }
+
+/// Whether the process that listened at a unix socket has ended, or has closed it.
+bool is_deserted(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return false;
+  path.copy(address.sun_path, path.size());
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  const int rc = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const bool nobody = rc != 0 && (errno == ECONNREFUSED || errno == ENOENT);
+  ::close(fd);
+  return nobody;
+}
+
+/// A link that breaks is made anew at once when the peer is there. Then it is looked at, again and
+/// again.
+constexpr std::chrono::milliseconds time_to_come_back{500};
+/// Before what is known of a process that has ended is dropped.
+constexpr std::chrono::seconds time_for_last_words{2};
+/// A link with nothing to send keeps its sockets so long when it is broken: longer than it takes to
+/// declare a process dead.
+constexpr std::chrono::seconds longest_idle_break{60};
+/// So many links without sockets are known.
+constexpr std::size_t max_retired = 1024;
 
 /// A process that starts or ends, or a bad network, may break a connection half-way more than once.
 constexpr int handshakes_to_fail = 5;
@@ -55,6 +84,7 @@ void endpoint::implementation::open_link(const link_ptr& link) {
       if (other.remote.front() == '[') socket.set(ZMQ_IPV6, 1);
     }
     link->address = local ? other.local : other.remote;
+    link->is_local = local;
     watcher = watch(context_->handle(), socket);
     if (const int error = socket.connect((local ? "ipc://" : "tcp://") + link->address);
         error != 0) {
@@ -101,6 +131,61 @@ void endpoint::implementation::reopen_later(const link_ptr& link) {
   post_at(clock::now() + std::chrono::seconds(1), [this, link] {
     if (!link->is_open() && !link->ended()) open_link(link);
   });
+}
+
+/// libzmq connects anew without end. What it finds nobody at shall not cost sockets for ever.
+void endpoint::implementation::watch_broken(const link_ptr& link) {
+  link->down_since = clock::now();
+  if (std::exchange(link->is_watched, true)) return;
+  post_at(clock::now() + time_to_come_back, [this, link] { look_at_broken(link); });
+}
+
+void endpoint::implementation::look_at_broken(const link_ptr& link) {
+  link->is_watched = false;
+  if (!link->is_open() || link->up() || link->ended()) return;
+  const auto now = clock::now();
+  if (now - link->down_since >= time_to_come_back && link->is_local && is_deserted(link->address)) {
+    call_out("ended()", [&] { handler_.ended(link->id()); });
+    undrained_ = true;
+    // What it sent last may still wait to be read here.
+    post_at(now + time_for_last_words, [this, link] {
+      if (!link->up()) drop(link);
+    });
+    return;
+  }
+  if (now - link->down_since >= longest_idle_break && link->queued_bytes() == 0) {
+    retire(link);
+    return;
+  }
+  link->is_watched = true;
+  post_at(now + time_to_come_back, [this, link] { look_at_broken(link); });
+}
+
+/// Without sockets until something is to be sent. Of those that are longest so, only so many are
+/// known.
+void endpoint::implementation::retire(const link_ptr& link) {
+  close_link(*link);
+  link->worked = false;
+  retired_.push_back(link);
+  if (retired_.size() <= max_retired) return;
+  const link_ptr oldest = retired_.front().lock();
+  retired_.pop_front();
+  if (oldest && !oldest->is_open() && oldest->queued_bytes() == 0) drop(oldest);
+}
+
+/// As if the peer had never been known.
+void endpoint::implementation::drop(const link_ptr& link) {
+  {
+    const std::unique_lock guard(links_mutex_);
+    const auto found = links_.find(link->id());
+    if (found == links_.end() || found->second != link) return;
+    links_.erase(found);
+  }
+  link->end();
+  close_link(*link);
+  drop_partial(link->id());
+  wake_flushers();
+  tell_of_room();
 }
 
 void endpoint::implementation::fail_link(const link_ptr& link, const std::string& why) {
@@ -152,6 +237,7 @@ void endpoint::implementation::handle_event(const link_ptr& link, const connecti
       break;
     case what::disconnected:
       link->went_down();
+      watch_broken(link);
       break;
     case what::refused_key:
       fail_link(link, "the process at " + link->address +

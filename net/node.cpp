@@ -147,6 +147,13 @@ class node::implementation final : public endpoint_handler, public worker_watche
     carry_out();
   }
 
+  /// The daemon of another node of this machine was killed: no need to wait for its silence.
+  void ended(process_id peer) override {
+    if (!control_ || shutting_ || !control_->is_node(peer)) return;
+    control_->node_gone(clock::now(), peer, "its daemon has ended", false);
+    carry_out();
+  }
+
   // -- of the worker processes, on their thread ---------------------------------------------------
 
   void exited(const worker_exit& what) override {

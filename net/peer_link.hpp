@@ -93,7 +93,10 @@ class peer_link {
   std::uint64_t token = 0;     ///< of its descriptors
   std::uint64_t deadline = 0;  ///< timer: connect until then
   bool was_up = false;
-  bool worked = false;  ///< has been up and was answered
+  bool worked = false;           ///< has been up and was answered
+  bool is_local = false;         ///< by a unix socket
+  bool is_watched = false;       ///< because it is broken
+  clock::time_point down_since;  ///< when it is watched
   bool in_ack_list = false;
   std::size_t owed_bytes = 0;
   int failed_handshakes = 0;

@@ -4,11 +4,13 @@
 #include <thread>
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "net/endpoint.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/contains.hpp"
 #include "test/support/endpoints.hpp"
+#include "test/support/link_breaker.hpp"
 #include "test/support/tcp_proxy.hpp"
 
 using namespace std::chrono_literals;
@@ -247,6 +249,56 @@ TEST_CASE("a peer that never listens is unreachable, once, and can be learned an
   REQUIRE(a.endpoint.send(b.id(), numbered(2)));
   REQUIRE(b.heard.wait(a.id(), 1));
   CHECK(number_of(b.heard.taken(a.id())[0]) == 2);
+}
+
+TEST_CASE("a process of this machine that ends is noticed, and leaves no sockets here") {
+  const auto descriptors = [] {
+    std::size_t count = 0;
+    for ([[maybe_unused]] const auto& one : std::filesystem::directory_iterator("/proc/self/fd")) {
+      ++count;
+    }
+    return count;
+  };
+  const temp_folder session;
+  test_process a(session);
+  const std::size_t before = descriptors();
+  std::vector<process_id> gone;
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    test_process b(session);
+    b.endpoint.learn(a.endpoint.self());
+    REQUIRE(b.endpoint.send(a.id(), numbered(i)));
+    REQUIRE(a.heard.wait(b.id(), 1));
+    REQUIRE(a.endpoint.send(b.id(), numbered(i)));
+    REQUIRE(b.heard.wait(a.id(), 1));
+    gone.push_back(b.id());
+  }
+  std::vector<process_id> ended = a.heard.wait_ended(5);
+  CHECK(std::ranges::is_permutation(ended, gone));
+  CHECK(eventually([&] {
+    return descriptors() <= before && std::ranges::none_of(gone, [&](process_id id) {
+             return a.endpoint.find(id).has_value();
+           });
+  }));
+}
+
+TEST_CASE("a link that breaks while its peer is there ends nobody") {
+  const temp_folder session;
+  test_process a(session), b(session);
+  a.endpoint.learn(b.endpoint.self());
+  REQUIRE(a.endpoint.send(b.id(), numbered(0)));
+  REQUIRE(b.heard.wait(a.id(), 1));
+  const link_breaker all(::getpid());
+  for (std::uint64_t i = 1; i < 5; ++i) {
+    if (all.break_all() < 0) return;  // not allowed here
+    signal later;
+    a.endpoint.post_at(std::chrono::steady_clock::now() + 600ms, [&] { later.raise(); });
+    REQUIRE(later.wait());
+    REQUIRE(a.endpoint.send(b.id(), numbered(i)));
+    REQUIRE(b.heard.wait(a.id(), i + 1));
+  }
+  CHECK(a.heard.wait_ended(0).empty());
+  CHECK(b.heard.wait_ended(0).empty());
+  CHECK(b.heard.in_order(a.id(), 5));
 }
 
 TEST_CASE("a peer that can not connect back is unreachable with that reason") {

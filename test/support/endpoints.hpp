@@ -56,6 +56,18 @@ class recorder : public net::endpoint_handler {
     changed_.notify_all();
   }
 
+  void ended(net::process_id peer) override {
+    const std::lock_guard guard(mutex_);
+    ended_.push_back(peer);
+    changed_.notify_all();
+  }
+
+  /// Those that are known to have ended, when there are so many.
+  std::vector<net::process_id> wait_ended(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, patience, [&] { return ended_.size() >= count; });
+    return ended_;
+  }
   bool wait(net::process_id from, std::size_t count) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, patience, [&] { return messages_[from].size() >= count; });
@@ -96,6 +108,7 @@ class recorder : public net::endpoint_handler {
   std::condition_variable changed_;
   std::map<net::process_id, std::vector<net::message>> messages_;
   std::map<net::process_id, std::vector<std::string>> unreachable_;
+  std::vector<net::process_id> ended_;
 };
 
 /// An endpoint with a recorder, in a session directory that others can share.
