@@ -36,8 +36,7 @@ void control_state::received(time now, process_id from, join_cluster what) {
   send(from, joined{});
   for (const auto& [id, living] : jobs_) send(from, living.started);
   groups_.node_joined(now, added.info, *total);
-  view_changed();
-  send_view_if_due(now);
+  membership_changed(now);
 }
 
 void control_state::received(time now, process_id from, node_report what) {
@@ -82,8 +81,7 @@ void control_state::node_gone(time now, process_id who, const std::string& cause
     declare_dead(now, of_it, "its node '" + gone.info.name + "' is gone (" + cause + ")", false);
   }
   groups_.node_gone(now, who);
-  view_changed();
-  send_view_if_due(now);
+  membership_changed(now);
 }
 
 void control_state::declare_dead(time now, process_id who, const std::string& cause, bool clean) {
@@ -115,6 +113,14 @@ std::vector<process_id> control_state::nodes() const {
   std::vector<process_id> result;
   for (const auto& [id, n] : nodes_) result.push_back(id);
   return result;
+}
+
+/// Who has seen a node come shall find it: told at once, unless very many come.
+void control_state::membership_changed(time now) {
+  view_changed();
+  const std::chrono::milliseconds interval(nodes_.size());
+  if (now - view_sent_ >= interval) view_sent_ = now - settings_.view_interval;
+  send_view_if_due(now);
 }
 
 void control_state::send_view_if_due(time now) {

@@ -100,6 +100,7 @@ class control_state {
   void note(log_level level, std::string text);
   cluster_view make_view() const;
   void view_changed() { view_dirty_ = true; }
+  void membership_changed(time now);
   void send_view_if_due(time now);
 
   control_settings settings_;

@@ -76,6 +76,19 @@ TEST_CASE("a node that joins is told so, and all get the view, not more often th
   c.effects.clear();
 }
 
+TEST_CASE("all are told at once of a node that comes, unless many come") {
+  control c;
+  c.pass(50ms);
+  c.effects.clear();
+  c.join(2);
+  CHECK(c.sent<net::cluster_view>(1).at(0).nodes.size() == 2);
+  c.join(3);
+  CHECK(c.sent<net::cluster_view>(1).empty());
+  c.now += 5ms;
+  c.join(4);
+  CHECK(c.sent<net::cluster_view>(1).at(0).nodes.size() == 4);
+}
+
 TEST_CASE("a report that changes nothing sends no view, one that does sends it") {
   control c;
   c.pass(1s);
