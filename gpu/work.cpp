@@ -139,11 +139,4 @@ const void* argument_value(object_state& of) {
   return value;
 }
 
-void check_launch(std::string_view kernel, int code, const char* name, const char* text,
-                  int device) {
-  throw device_error("kernel '" + std::string(kernel) + "' cannot be launched on device " +
-                         std::to_string(device) + ": " + text + " (" + name + ")",
-                     code, false);
-}
-
 }  // namespace troupe::gpu::detail

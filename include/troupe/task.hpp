@@ -70,12 +70,17 @@ class element_object final : public object_state {
   result_slot<T> slot_;
 };
 
+template <class T>
+object_ref<T> adopted_ref(object_state* object) {
+  return object_ref<T>(object_ptr::adopt(object));
+}
+
 template <class... T>
 std::tuple<object_ref<T>...> split(object_ref<std::tuple<T...>> source) {
   return [&]<std::size_t... I>(std::index_sequence<I...>) {
     object_ptr whole = std::move(source).pointer();
     object_state* elements[] = {new element_object<T>(whole)...};
-    std::tuple<object_ref<T>...> refs(object_ref<T>(object_ptr::adopt(elements[I]))...);
+    std::tuple<object_ref<T>...> refs(adopted_ref<T>(elements[I])...);
     tuple_splitter::connect(
         std::move(whole), elements, sizeof...(T),
         [](void* value, object_state& element, std::size_t index) {
