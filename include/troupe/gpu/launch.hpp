@@ -92,20 +92,26 @@ struct kernel_argument<P, object_ref<U>> {
 template <class... A>
 struct launch_result {
   using type = void;
-  static void of(const A&...) {}
 };
 template <class T, class... A>
 struct launch_result<output<T>, A...> {
   static_assert(std::is_void_v<typename launch_result<A...>::type>,
                 "troupe: gpu::launch takes one gpu::out; use gpu::run for several");
   using type = array<T>;
-  static type of(const output<T>& first, const A&...) { return first.to; }
 };
 template <class First, class... A>
-requires(sizeof...(A) > 0) struct launch_result<First, A...> {
-  using type = typename launch_result<A...>::type;
-  static type of(const First&, const A&... rest) { return launch_result<A...>::of(rest...); }
+requires(sizeof...(A) > 0) struct launch_result<First, A...> : launch_result<A...> {
 };
+
+inline void result_among() {}
+template <class T, class... Kept>
+array<T> result_among(const output<T>& first, const Kept&...) {
+  return first.to;
+}
+template <class First, class... Kept>
+auto result_among(const First&, const Kept&... rest) {
+  return result_among(rest...);
+}
 
 template <class F>
 struct kernel_signature;
@@ -190,7 +196,7 @@ auto launch(const shape& where, A&&... args) {
               signature::template enqueue<Kernel>(
                   on, where.grid, where.block, where.shared_bytes,
                   std::type_identity<std::tuple<std::decay_t<A>...>>{}, each...);
-              return results::of(each...);
+              return detail::result_among(each...);
             },
             kept);
       },
