@@ -1,12 +1,7 @@
 // ctest: TIMEOUT 300
 // Nodes that the cluster has taken for dead, and that are not: they are fenced and come back as new
 // ones.
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <csignal>
-#include <cstdio>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -16,6 +11,7 @@
 #include "test/support/contains.hpp"
 #include "test/support/daemons.hpp"
 #include "test/support/runtime.hpp"
+#include "test/support/talking_program.hpp"
 
 using namespace troupe::test;
 
@@ -41,38 +37,6 @@ std::int64_t parent_of(std::int64_t pid) {
   return 0;
 }
 
-/// A driver that is told when to go on.
-class talking_driver {
- public:
-  talking_driver(const daemons& on, const std::string& words) {
-    answers_ = (folder_.path() / "answers").string();
-    ::mkfifo(answers_.c_str(), 0600);
-    std::string command = "exec env";
-    for (const std::string& one : environment_of(on)) command += " '" + one + "'";
-    from_ = ::popen((command + " " + program + " " + words + " <>" + answers_).c_str(), "r");
-  }
-  ~talking_driver() { ::pclose(from_); }
-  long hear(const char* word) {
-    char said[64] = {};
-    long value = 0;
-    if (std::fscanf(from_, "%63s %ld", said, &value) != 2) return 0;
-    INFO(said);
-    CHECK(std::string(said) == word);
-    return value;
-  }
-  void go_on() const { std::ofstream(answers_) << "on\n"; }
-  std::string rest() {
-    std::string text;
-    for (int c = std::fgetc(from_); c != EOF; c = std::fgetc(from_)) text += static_cast<char>(c);
-    return text;
-  }
-
- private:
-  temp_folder folder_;
-  std::string answers_;
-  std::FILE* from_ = nullptr;
-};
-
 }  // namespace
 
 TEST_CASE("a node that was stopped past the deadline is fenced: nothing of it lives twice") {
@@ -85,7 +49,7 @@ TEST_CASE("a node that was stopped past the deadline is fenced: nothing of it li
   }
   const temp_folder folder;
   const std::string notes = (folder.path() / "notes").string();
-  talking_driver driver(cluster, "witness " + notes);
+  talking_program driver({program, "witness", notes}, environment_of(cluster));
   const long first = driver.hear("pid");
   REQUIRE(first != 0);
   const auto stopped = static_cast<pid_t>(parent_of(first));
@@ -98,16 +62,8 @@ TEST_CASE("a node that was stopped past the deadline is fenced: nothing of it li
   CHECK_THAT(driver.rest(), contains("ok"));
 
   // The one life had ended before the other began.
-  std::ifstream lines(notes);
-  long long last_of_first = 0;
-  long long first_of_second = 0;
-  long pid = 0;
-  for (long long time = 0; lines >> pid >> time;) {
-    if (pid == first) last_of_first = time;
-    if (pid == second && first_of_second == 0) first_of_second = time;
-  }
-  REQUIRE(first_of_second != 0);
-  CHECK(last_of_first < first_of_second);
+  REQUIRE(witnessed_of(notes, second).first != 0);
+  CHECK(witnessed_of(notes, first).last < witnessed_of(notes, second).first);
 
   // The daemon has ended what it had and is a new node now.
   CHECK(process_lives(stopped));

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "test/programs/scenario.hpp"
 
@@ -66,8 +67,55 @@ void runs_on(const scenario::words& given) {
   CHECK(fetch(there) != ::getpid());
 }
 
+/// An actor without restarts on a node that comes back in time: its calls wait, and each runs once.
+struct counter {
+  int count() { return ++counted; }
+  int counted = 0;
+};
+void steady(const scenario::words& given) {
+  std::vector<troupe::actor_handle<counter>> counters;
+  for (const std::string& node : given) {
+    counters.push_back(
+        with({.scheduling = troupe::scheduling::node_affinity(node)}).remote<counter>());
+    CHECK(fetch(counters.back().remote<&counter::count>()) == 1);
+  }
+  std::cout << "ready 1" << std::endl;
+  std::string word;
+  std::cin >> word;  // the one cannot be reached now
+  for (int i = 2; i <= 500; ++i) {
+    std::vector<troupe::object_ref<int>> calls;
+    for (const auto& each : counters) calls.push_back(each.remote<&counter::count>());
+    for (const auto& call : calls) CHECK(fetch(call) == i);
+  }
+}
+
+/// The program's own machine loses the cluster: what it waits for ends in an error.
+void cut_off(const scenario::words& given) {
+  const auto here =
+      with({.num_cpus = 0.5, .scheduling = troupe::scheduling::node_affinity(given.at(0))})
+          .remote<witness>("/dev/null");
+  std::cout << "ready " << fetch(here.remote<&witness::pid>()) << std::endl;
+  std::string word;
+  std::cin >> word;
+  const auto until = std::chrono::steady_clock::now() + 60s;
+  bool told = false;
+  while (!told && std::chrono::steady_clock::now() < until) {
+    try {
+      fetch(here.remote<&witness::pid>());
+      std::this_thread::sleep_for(20ms);
+    } catch (const troupe::get_timeout_error&) {
+      break;
+    } catch (const troupe::error&) {
+      told = true;
+    }
+  }
+  CHECK(told);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  return scenario::run(argc, argv, {{"witness", witness_of}, {"runs_on", runs_on}});
+  return scenario::run(
+      argc, argv,
+      {{"witness", witness_of}, {"runs_on", runs_on}, {"steady", steady}, {"cut_off", cut_off}});
 }
