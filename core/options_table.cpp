@@ -224,6 +224,8 @@ constexpr std::array options{
                                   "cluster to connect to; empty: everything in this process"),
     bytes_option<&config::max_inline_bytes, 1, pebi>(
         "max-inline-bytes", "values of so many bytes lie in the node's store"),
+    bytes_option<&config::max_lineage_bytes, 0, pebi>(
+        "max-lineage-bytes", "memory for what rebuilds lost results; 0: they are not rebuilt"),
     option_info{
         .name = "log-level",
         .value_name = "LEVEL",

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <limits>
+#include <utility>
 
 #include <troupe/archive.hpp>
 #include <troupe/error.hpp>
@@ -11,9 +12,10 @@ namespace troupe::core {
 namespace {
 
 std::atomic<sharing*> the_sharing{nullptr};
+constinit thread_local sharing* threads_own = nullptr;
 
 sharing& require_sharing(const char* what) {
-  sharing* const instance = the_sharing.load(std::memory_order_acquire);
+  sharing* const instance = find_sharing();
   if (instance == nullptr) {
     throw detail::archive_error(std::string("cannot archive ") + what +
                                 ": this process is not part of a cluster, and outside of one a "
@@ -28,7 +30,14 @@ void set_sharing(sharing* instance) noexcept {
   the_sharing.store(instance, std::memory_order_release);
 }
 
-sharing* find_sharing() noexcept { return the_sharing.load(std::memory_order_acquire); }
+sharing* find_sharing() noexcept {
+  return threads_own != nullptr ? threads_own : the_sharing.load(std::memory_order_acquire);
+}
+
+sharing_scope::sharing_scope(sharing& instance) noexcept
+    : outer_(std::exchange(threads_own, &instance)) {}
+
+sharing_scope::~sharing_scope() { threads_own = outer_; }
 
 }  // namespace troupe::core
 

@@ -39,4 +39,16 @@ class sharing {
 void set_sharing(sharing* instance) noexcept;
 sharing* find_sharing() noexcept;
 
+/// While it lives, this thread uses another one.
+class sharing_scope {
+ public:
+  explicit sharing_scope(sharing& instance) noexcept;
+  ~sharing_scope();
+  sharing_scope(const sharing_scope&) = delete;
+  sharing_scope& operator=(const sharing_scope&) = delete;
+
+ private:
+  sharing* const outer_;
+};
+
 }  // namespace troupe::core

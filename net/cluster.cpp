@@ -44,7 +44,7 @@ cluster::cluster(core::runtime& runtime, const cluster_address& at, register_pro
   here_.surroundings = &environments_;
   here_.is_worker = introduction.role == process_role::worker;
   node_folder_ = at.node_folder;
-  values_ = std::make_shared<value_store>(here_);
+  values_ = std::make_shared<value_store>(here_, runtime.settings.max_lineage_bytes);
   objects_ = std::make_unique<object_sharing>(here_);
   desk_ = std::make_unique<lease_desk>(here_);
   owner_ = std::make_unique<task_owner>(here_, *desk_);
@@ -314,6 +314,12 @@ void cluster::handle(process_id from, message&& what) {
       break;
     case kind::value_chunk:
       values_->on(from, unpack<value_chunk>(what), what);
+      break;
+    case kind::rebuild_value:
+      values_->rebuilder().on(from, unpack<rebuild_value>(what));
+      break;
+    case kind::value_rebuilt:
+      values_->rebuilder().on(unpack<value_rebuilt>(what));
       break;
     case kind::create_actor:
       host_->on(from, unpack<net::create_actor>(what), what);

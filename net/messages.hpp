@@ -61,6 +61,8 @@ enum class kind : std::uint16_t {
   pull_ended,
   copy_dropped,
   drop_copy,
+  rebuild_value,
+  value_rebuilt,
   // actors
   create_actor = 80,
   actor_created,
@@ -718,6 +720,31 @@ struct drop_copy {
   template <class Archive>
   void serialize(Archive& archive) {
     archive(value);
+  }
+};
+
+/// To the owner of an object: its value is lost, as far as the sender can tell.
+struct rebuild_value {
+  static constexpr auto what = kind::rebuild_value;
+  global_id value;
+  std::string why;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(value, why);
+  }
+};
+
+/// The answer, when the task that made it has run again: where it lies now, or why it is lost.
+struct value_rebuilt {
+  static constexpr auto what = kind::value_rebuilt;
+  global_id value;  ///< as it was asked for
+  global_id now;
+  peer home;
+  bool failed = false;
+  archived_failure failure;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(value, now, home, failed, failure);
   }
 };
 

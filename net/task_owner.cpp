@@ -11,6 +11,7 @@
 #include "net/cluster_groups.hpp"
 #include "net/demand.hpp"
 #include "net/failures.hpp"
+#include "net/lineage.hpp"
 
 namespace troupe::net {
 
@@ -211,6 +212,7 @@ void task_owner::on(process_id from, const task_done& what, const message& carri
     return;
   }
   try {
+    const completion_scope scope(*task);
     read_payload(from, what.result.value, carrier, 0, [&](detail::input_archive& archive) {
       task->complete_from(archive);
       return 0;

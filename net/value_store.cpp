@@ -21,53 +21,6 @@ constexpr detail::name_view value_name{"stored value", 12};
 
 }  // namespace
 
-/// One value; where it lies does not change.
-class value_store::stored_object final : public detail::stored_value {
- public:
-  stored_object(std::shared_ptr<value_store> in, stored_id id, std::uint64_t bytes, peer home,
-                std::string made_by, bool owned)
-      : in_(std::move(in)),
-        id_(id),
-        bytes_(bytes),
-        home_(std::move(home)),
-        made_by_(std::move(made_by)),
-        owned_(owned) {}
-  ~stored_object() override {
-    if (owned_) in_->drop(id_);
-  }
-  detail::mapping map(const detail::deadline& until) const override {
-    {
-      const std::lock_guard guard(mutex_);
-      if (detail::mapping mapped = mapped_.lock()) return mapped;
-    }
-    try {
-      detail::mapping mapped = in_->map(id_, home_, until);
-      const std::lock_guard guard(mutex_);
-      mapped_ = mapped;
-      return mapped;
-    } catch (const object_lost_error& e) {
-      throw object_lost_error("the value of '" + made_by_ + "', which lay on the node at " +
-                              (home_.remote.empty() ? home_.local : home_.remote) +
-                              ", is lost: " + e.what());
-    }
-  }
-  stored_id id() const noexcept { return id_; }
-  const peer& home() const noexcept { return home_; }
-  std::uint64_t node() const noexcept override { return home_.id; }
-  std::uint64_t bytes() const noexcept override { return bytes_; }
-  const std::string& made_by() const noexcept { return made_by_; }
-
- private:
-  const std::shared_ptr<value_store> in_;
-  const stored_id id_;
-  const std::uint64_t bytes_;
-  const peer home_;
-  const std::string made_by_;
-  const bool owned_;
-  mutable std::mutex mutex_;
-  mutable std::weak_ptr<const detail::mapped_value> mapped_;  // guarded by mutex_
-};
-
 /// A value that comes by messages, for those who wait for it.
 struct value_store::fetch {
   detail::object_ptr done = detail::object_ptr::adopt(new detail::value_object<void>);
@@ -96,12 +49,17 @@ void value_store::close() noexcept {
     static_cast<detail::value_object<void>&>(*one->done)
         .set_failure(failure_with<connection_error>("this process has left the cluster"));
   }
+  rebuilder_.close("this process has left the cluster");
 }
 
-template <class T>
-bool value_store::send(process_id to, T what) {
+process_id value_store::self() {
   const std::shared_lock guard(open_mutex_);
-  return here_ != nullptr && here_->send(to, std::move(what));
+  return here_ != nullptr ? here_->self() : 0;
+}
+
+void value_store::learn(const peer& other) {
+  const std::shared_lock guard(open_mutex_);
+  if (here_ != nullptr) here_->net->learn(other);
 }
 
 void value_store::drop(stored_id id) noexcept {
@@ -117,56 +75,102 @@ detail::stored_ptr value_store::store(std::span<const std::byte> inline_bytes,
                                       std::string_view made_by, process_id owner) {
   if (client_ == nullptr || no_store_scope::active) return nullptr;
   peer home;
-  process_id self = 0;
+  peer self;
   {
     const std::shared_lock guard(open_mutex_);
     if (here_ == nullptr) return nullptr;
     home = here_->node;
-    self = here_->self();
+    self = here_->net->self();
   }
-  if (owner == 0) owner = self;
+  const bool owned = owner == 0 || owner == self.id;
+  peer keeper = self;
+  if (!owned) {
+    keeper = {};
+    keeper.id = owner;
+  }
   std::string label(made_by.substr(0, max_made_by));
   const std::uint64_t bytes = value_block_size(inline_bytes.size(), segments);
-  const store_client::block block = client_->create(bytes, {owner, label});
+  const store_client::block block = client_->create(bytes, {keeper.id, label});
   write_value(block.bytes, inline_bytes, segments);
   client_->seal(block.id);
-  return std::make_shared<const stored_object>(shared_from_this(), block.id, bytes, std::move(home),
-                                               std::move(label), owner == self);
+  return std::make_shared<value_origin>(shared_from_this(),
+                                        value_origin::place{block.id, std::move(home)}, bytes,
+                                        std::move(keeper), std::move(label), owned)
+      ->handle();
 }
 
 void value_store::save(detail::output_archive& archive, const detail::stored_value& where) {
-  const auto& value = static_cast<const stored_object&>(where);
-  archive.put_value(value.id().owner);
-  archive.put_value(value.id().local);
+  const value_origin& value = *static_cast<const stored_object&>(where).origin();
+  const value_origin::place at = value.now();
+  archive.put_value(at.id.owner);
+  archive.put_value(at.id.local);
   archive.put_value(value.bytes());
-  const bool first = transfer_scope::current == nullptr ||
-                     transfer_scope::current->first_mention(value.id().owner);
-  archive.put_value(first);
-  if (first) archive(value.home());
+  const auto save_peer = [&archive](const peer& one) {
+    const bool first =
+        transfer_scope::current == nullptr || transfer_scope::current->first_mention(one.id);
+    archive.put_value(first);
+    if (first) archive(one);
+  };
+  save_peer(at.home);
   archive(value.made_by());
+  archive.put_value(value.keeper().id);
+  if (value.keeper().id != 0) save_peer(value.keeper());
+}
+
+/// A value as `save` wrote it.
+struct value_store::written {
+  value_origin::place at;
+  std::uint64_t bytes = 0;
+  std::string made_by;
+  peer keeper;
+};
+
+value_store::written value_store::read(detail::input_archive& archive, bool given) {
+  written value;
+  value.at.id.owner = archive.get_value<std::uint64_t>(value_name);
+  value.at.id.local = archive.get_value<std::uint64_t>(value_name);
+  value.bytes = archive.get_value<std::uint64_t>(value_name);
+  const auto read_peer = [&archive](peer& one) {
+    if (archive.get_bool(value_name)) archive(one);
+    // As the writer: an id of the same process that follows comes without its address.
+    if (transfer_scope::current != nullptr) transfer_scope::current->first_mention(one.id);
+  };
+  peer& home = value.at.home;
+  read_peer(home);
+  archive(value.made_by);
+  const auto keeper = archive.get_value<std::uint64_t>(value_name);
+  if (keeper != 0) read_peer(value.keeper);
+  const std::shared_lock guard(open_mutex_);
+  if (here_ == nullptr) throw detail::archive_error("this process has left the cluster");
+  if (home.id == 0) home = here_->net->find(value.at.id.owner).value_or(peer{});
+  if (home.id != value.at.id.owner) throw detail::archive_error("a stored value without its home");
+  here_->net->learn(home);
+  if (keeper == here_->self() || given) {
+    value.keeper = here_->net->self();
+  } else if (keeper != 0) {
+    if (value.keeper.id == 0) value.keeper = here_->net->find(keeper).value_or(peer{});
+    if (value.keeper.id != keeper) value.keeper = {};
+    if (!value.keeper.local.empty() || !value.keeper.remote.empty()) {
+      here_->net->learn(value.keeper);
+    }
+  }
+  if (given) here_->send(value.at.id.owner, claim_value{value.at.id});
+  return value;
+}
+
+value_origin::place value_store::read_given(detail::input_archive& archive) {
+  return read(archive, true).at;
 }
 
 detail::stored_ptr value_store::load(detail::input_archive& archive, bool given) {
-  stored_id id;
-  id.owner = archive.get_value<std::uint64_t>(value_name);
-  id.local = archive.get_value<std::uint64_t>(value_name);
-  const auto bytes = archive.get_value<std::uint64_t>(value_name);
-  peer home;
-  if (archive.get_bool(value_name)) archive(home);
-  std::string made_by;
-  // As the writer: an id of the same process that follows comes without its address.
-  if (transfer_scope::current != nullptr) transfer_scope::current->first_mention(id.owner);
-  archive(made_by);
-  {
-    const std::shared_lock guard(open_mutex_);
-    if (here_ == nullptr) throw detail::archive_error("this process has left the cluster");
-    if (home.id == 0) home = here_->net->find(id.owner).value_or(peer{});
-    if (home.id != id.owner) throw detail::archive_error("a stored value without its home");
-    here_->net->learn(home);
-    if (given) here_->send(id.owner, claim_value{id});
+  written value = read(archive, given);
+  const auto origin =
+      std::make_shared<value_origin>(shared_from_this(), std::move(value.at), value.bytes,
+                                     std::move(value.keeper), std::move(value.made_by), given);
+  if (given && completion_scope::current != nullptr) {
+    rebuilder_.made(*origin, *completion_scope::current);
   }
-  return std::make_shared<const stored_object>(shared_from_this(), id, bytes, std::move(home),
-                                               std::move(made_by), given);
+  return origin->handle();
 }
 
 detail::mapping value_store::map(stored_id id, const peer& home, const detail::deadline& until) {
@@ -275,9 +279,12 @@ void value_store::on(process_id from, const value_chunk& what, const message& ca
 }
 
 void value_store::process_gone(process_id gone, const std::string& cause) {
-  const std::lock_guard guard(mutex_);
-  pulls_.process_gone(gone, cause);
-  carry_out();
+  {
+    const std::lock_guard guard(mutex_);
+    pulls_.process_gone(gone, cause);
+    carry_out();
+  }
+  rebuilder_.process_gone(gone, cause);
 }
 
 }  // namespace troupe::net

@@ -18,6 +18,8 @@
 #include "net/process.hpp"
 #include "net/pull_state.hpp"
 #include "net/store_client.hpp"
+#include "net/value_origin.hpp"
+#include "net/value_rebuilder.hpp"
 
 namespace troupe::net {
 
@@ -25,7 +27,9 @@ namespace troupe::net {
 /// cannot be read any more, unless they are being read.
 class value_store : public std::enable_shared_from_this<value_store> {
  public:
-  explicit value_store(process& here) : here_(&here) {}
+  /// `max_lineage`: bytes kept to run tasks again whose results are lost.
+  value_store(process& here, std::uint64_t max_lineage)
+      : here_(&here), rebuilder_(*this, max_lineage) {}
 
   /// From now on this process uses its node's store at that path; empty: it has none. Values of at
   /// least `threshold` bytes lie there. Throws `connection_error`.
@@ -48,16 +52,28 @@ class value_store : public std::enable_shared_from_this<value_store> {
   /// Null where there is none.
   const store_client* client() const noexcept { return client_.get(); }
 
- private:
-  class stored_object;
-  struct fetch;
-
+  // -- for values and what makes them again -------------------------------------------------------
+  value_rebuilder& rebuilder() noexcept { return rebuilder_; }
   detail::mapping map(stored_id id, const peer& home, const detail::deadline& until);
+  void drop(stored_id id) noexcept;
+  /// What `load` reads of a value that this process owns from now on.
+  value_origin::place read_given(detail::input_archive& archive);
+  /// 0 once closed.
+  process_id self();
+  void learn(const peer& other);
+  template <class T>
+  bool send(process_id to, T what) {
+    const std::shared_lock guard(open_mutex_);
+    return here_ != nullptr && here_->send(to, std::move(what));
+  }
+
+ private:
+  struct fetch;
+  struct written;
+
+  written read(detail::input_archive& archive, bool given);
   detail::mapping fetch_by_messages(stored_id id, const peer& home, const detail::deadline& until);
   void carry_out();
-  void drop(stored_id id) noexcept;
-  template <class T>
-  bool send(process_id to, T what);
 
   std::shared_mutex open_mutex_;
   process* here_;  // null once closed; guarded by open_mutex_
@@ -66,6 +82,8 @@ class value_store : public std::enable_shared_from_this<value_store> {
   std::mutex mutex_;
   pull_state pulls_{std::uint64_t{4} << 20, 4};  // guarded by mutex_, as below
   std::map<stored_id, std::shared_ptr<fetch>> fetches_;
+
+  value_rebuilder rebuilder_;
 };
 
 /// While it lives, this thread puts nothing into the store: it must not wait.

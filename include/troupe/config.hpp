@@ -36,6 +36,9 @@ struct config {
   /// In a cluster, values of at least so many bytes lie in the node's store; smaller ones are kept
   /// by their owner and travel in messages.
   std::uint64_t max_inline_bytes = std::uint64_t{100} << 10;
+  /// Memory for the arguments of tasks whose results lie in a store, so that they can run again
+  /// when those are lost. What does not fit is not rebuilt; 0: nothing is.
+  std::uint64_t max_lineage_bytes = std::uint64_t{1} << 30;
 
   troupe::log_level log_level = troupe::log_level::info;
   /// Log file, appended to; its folder must exist. Empty: stderr.

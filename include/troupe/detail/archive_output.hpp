@@ -69,6 +69,10 @@ class TROUPE_API output_archive : public cereal::OutputArchive<output_archive> {
     segments_ = std::move(taken.segments);
   }
 
+  /// A segment that was taken from another archive, with the bytes that announce it. It must
+  /// outlive the encoded.
+  void put_segment(std::span<const std::byte> segment) { segments_.push_back(segment); }
+
   std::size_t position() const noexcept { return bytes_.size(); }
   /// What has been written, with the segments.
   std::size_t total_size() const noexcept {
