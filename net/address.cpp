@@ -165,6 +165,22 @@ listener examine(const host_and_port& address, std::chrono::steady_clock::time_p
                                                           : listener::without_encryption;
 }
 
+bool refuses(const host_and_port& address, std::chrono::steady_clock::time_point deadline) {
+  std::string error;
+  const address_list found = find_addresses(address, AI_NUMERICHOST, error);
+  if (!found) return false;
+  const descriptor socket(
+      ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  int failed = 0;
+  if (::connect(socket.get(), found->ai_addr, found->ai_addrlen) != 0) failed = errno;
+  if (failed == EINPROGRESS) {
+    if (!await(socket.get(), POLLOUT, deadline)) return false;
+    socklen_t size = sizeof failed;
+    ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &failed, &size);
+  }
+  return failed == ECONNREFUSED;
+}
+
 std::string host_identity() {
   std::string machine = first_line("/etc/machine-id");
   char name[256] = {};

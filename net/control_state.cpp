@@ -109,6 +109,16 @@ void control_state::tick(time now) {
   send_view_if_due(now);
 }
 
+std::vector<peer> control_state::quiet_nodes(time now) const {
+  std::vector<peer> result;
+  for (const auto& [id, n] : nodes_) {
+    if (id != settings_.self.id && now - n.heard >= settings_.quiet_after) {
+      result.push_back(n.info.node);
+    }
+  }
+  return result;
+}
+
 std::vector<process_id> control_state::nodes() const {
   std::vector<process_id> result;
   for (const auto& [id, n] : nodes_) result.push_back(id);

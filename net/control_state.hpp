@@ -22,6 +22,7 @@ namespace troupe::net {
 
 struct control_settings {
   peer self;                                       ///< the head
+  std::chrono::milliseconds quiet_after{1'500};    ///< without a report; then a node is looked for
   std::chrono::milliseconds node_timeout{10'000};  ///< without a report; then a node is dead
   std::chrono::milliseconds view_interval{100};    ///< views are sent at most so often
 };
@@ -73,6 +74,8 @@ class control_state {
   /// To be called every 100 ms or so.
   void tick(time now);
 
+  /// Nodes other than this one that have missed a report, as far as they can be looked for.
+  std::vector<peer> quiet_nodes(time now) const;
   bool is_node(process_id id) const { return nodes_.count(id) != 0; }
   std::vector<process_id> nodes() const;
   status make_status() const;

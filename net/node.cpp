@@ -19,6 +19,7 @@
 #include "core/fault.hpp"
 #include "net/control_state.hpp"
 #include "net/demand.hpp"
+#include "net/listener_watch.hpp"
 #include "net/node_state.hpp"
 #include "net/object_store.hpp"
 #include "net/pack.hpp"
@@ -92,6 +93,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
         shutting_ = true;
         guest_.reset();
         packages_.reset();
+        listeners_.reset();
         silent.set_value();
       });
       silent.get_future().wait();
@@ -203,6 +205,8 @@ class node::implementation final : public endpoint_handler, public worker_watche
       of_control.self = self_;
       of_control.node_timeout = options_.silence;
       control_ = std::make_unique<control_state>(of_control);
+      listeners_ = std::make_unique<listener_watch>(
+          [this](process_id id) { endpoint_->post([this, id] { node_ended(id); }); });
     }
     node_ = std::make_unique<node_state>(std::move(settings));
     packages_ = std::make_unique<package_store>(
@@ -227,11 +231,20 @@ class node::implementation final : public endpoint_handler, public worker_watche
     tick();
   }
 
+  /// Nothing listens any more where a node did: its daemon has ended.
+  void node_ended(process_id id) {
+    if (shutting_ || !control_->is_node(id)) return;
+    control_->node_gone(clock::now(), id, "its daemon has ended: nothing listens at its address",
+                        false);
+    carry_out();
+  }
+
   void tick() {
     if (shutting_) return;
     const auto now = clock::now();
     node_->tick(now);
     if (control_) control_->tick(now);
+    if (listeners_) listeners_->look_for(control_->quiet_nodes(now));
     carry_out();
     if (has_joined_) {
       const bool news = node_->report_version() != reported_version_;
@@ -671,6 +684,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
   // Of the endpoint's thread.
   std::unique_ptr<node_state> node_;
   std::unique_ptr<control_state> control_;
+  std::unique_ptr<listener_watch> listeners_;  // of a head
   std::unique_ptr<node_guest> guest_;
   std::unique_ptr<package_store> packages_;
   std::set<std::uint64_t> preparing_;  // tokens of workers whose files are not there yet
