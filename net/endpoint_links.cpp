@@ -144,7 +144,7 @@ void endpoint::implementation::look_at_broken(const link_ptr& link) {
   link->is_watched = false;
   if (!link->is_open() || link->up() || link->ended()) return;
   const auto now = clock::now();
-  if (now - link->down_since >= time_to_come_back && link->is_local && is_deserted(link->address)) {
+  if (link->is_local && is_deserted(link->address)) {
     call_out("ended()", [&] { handler_.ended(link->id()); });
     undrained_ = true;
     // What it sent last may still wait to be read here.
@@ -265,8 +265,14 @@ void endpoint::implementation::handle_event(const link_ptr& link, const connecti
 void endpoint::implementation::read_answers(const link_ptr& link) {
   batch_header answer;
   while (link->next_answer(answer)) {
+    if (!answer.has(batch_flag::refusal)) {
+      if (answer.sender == link->id()) link->heard(answer);
+      pump(link);
+      if (flushers_.load() > 0 && link->queued_bytes() == 0) wake_flushers();
+      if (waiting_for_room_.load() > 0) tell_of_room();
+      continue;
+    }
     pump(link);
-    if (!answer.has(batch_flag::refusal)) continue;
     switch (answer.reason) {
       case refusal_reason::version:
         fail_link(link, "the process at " + link->address + " speaks protocol version " +
@@ -309,6 +315,11 @@ void endpoint::implementation::ask_the_silent() {
     waiting = true;
     // A sender may have consumed the signal of an answer.
     if (link->is_open()) read_answers(link);
+    // Between machines a connection may be dead and nobody has been told.
+    if (link->is_open() && !link->is_local && link->has_stalled()) {
+      close_link(*link);
+      open_link(link);
+    }
   }
   if (waiting && !watching_.exchange(true)) watch_unacknowledged();
 }

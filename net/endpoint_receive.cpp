@@ -115,6 +115,11 @@ void endpoint::implementation::handle_frame(listening& from, const zmq_frame& ro
   if (waiting_for_room_.load() > 0) tell_of_room();
   if (header->parts == 0) {
     hand_over(*header, rest, {});
+    // Also by the connection of the question, as the own one may carry nothing.
+    if (from.secure && (header->has(batch_flag::probe) || header->has(batch_flag::hello)) &&
+        from.socket.send(zmq_frame(route.bytes()), true)) {
+      from.socket.send(link->answer());
+    }
   } else {
     drop_partial(header->sender);
     from.partial[text_of(route)] = {*header, std::move(frame), {}};

@@ -27,7 +27,10 @@ std::size_t send_state::acknowledged(std::uint64_t upto, time_point now) {
     unacknowledged_.pop_front();
     moved = true;
   }
-  if (moved) progress(now);
+  if (moved) {
+    stall_ = first_stall;
+    progress(now);
+  }
   return bytes;
 }
 
@@ -50,6 +53,13 @@ bool send_state::probe_due(time_point now) {
   return true;
 }
 
+bool send_state::stalled(time_point now) {
+  if (unacknowledged_.empty() || now < stalled_at_) return false;
+  stall_ = std::min(stall_ * 2, longest_stall);
+  stalled_at_ = now + stall_;
+  return true;
+}
+
 std::size_t send_state::drop() {
   std::size_t bytes = 0;
   for (const sent& s : unacknowledged_) bytes += s.batch->bytes;
@@ -60,6 +70,7 @@ std::size_t send_state::drop() {
 void send_state::progress(time_point now) noexcept {
   patience_ = first_patience;
   ask_at_ = now + patience_;
+  stalled_at_ = now + stall_;
 }
 
 receive_state::decision receive_state::batch(const batch_header& header) {

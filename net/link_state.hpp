@@ -31,6 +31,8 @@ class send_state {
 
   static constexpr std::chrono::milliseconds first_patience{200};
   static constexpr std::chrono::milliseconds last_patience{10'000};
+  static constexpr std::chrono::milliseconds first_stall{2'000};
+  static constexpr std::chrono::milliseconds longest_stall{64'000};
 
   /// A batch is sent or will be: the number of its first message.
   std::uint64_t add(batch_ptr batch, time_point now);
@@ -42,6 +44,10 @@ class send_state {
   void link_up(time_point now);
   /// Whether the receiver has been silent for so long that it must be asked.
   bool probe_due(time_point now);
+  /// Whether nothing was acknowledged for so long that the connection must be given up for another
+  /// one: it may be open at this end alone. Without an acknowledgement in between each time takes
+  /// twice as long, so that a batch that is large for a narrow network comes through at last.
+  bool stalled(time_point now);
   /// What was sent is of no interest any more; the numbers go on. Returns the bytes.
   std::size_t drop();
 
@@ -61,6 +67,8 @@ class send_state {
   std::uint32_t generation_ = 0;
   std::chrono::milliseconds patience_ = first_patience;
   time_point ask_at_{};
+  std::chrono::milliseconds stall_ = first_stall;
+  time_point stalled_at_{};
 };
 
 /// The receiving half: which messages of a batch are new. Pure and thread-compatible.

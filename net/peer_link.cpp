@@ -195,6 +195,16 @@ bool peer_link::ask_if_silent() {
   return !sending_.unacknowledged().empty();
 }
 
+bool peer_link::has_stalled() {
+  const std::lock_guard guard(socket_mutex_);
+  return up_.load() && sending_.stalled(clock::now());
+}
+
+batch_header peer_link::answer() {
+  const std::lock_guard guard(socket_mutex_);
+  return header(0);
+}
+
 bool peer_link::next_answer(batch_header& out) {
   const std::lock_guard guard(socket_mutex_);
   zmq_frame frame;

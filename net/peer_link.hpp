@@ -85,6 +85,10 @@ class peer_link {
   /// Asks a silent receiver, if it has been silent too long. False when nothing is unacknowledged.
   /// Then pump.
   bool ask_if_silent();
+  /// Whether the connection carries nothing to the other side, or nothing back.
+  bool has_stalled();
+  /// What this side says when it is asked, on the connection by which it was asked.
+  batch_header answer();
   /// What the other side's listener answered on our own connection; false when there is no more.
   /// Then pump.
   bool next_answer(batch_header& out);

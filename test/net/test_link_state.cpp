@@ -303,3 +303,22 @@ TEST_CASE("with random cuts, losses and delays everything arrives once and in or
     REQUIRE(d.complete());
   }
 }
+
+TEST_CASE(
+    "a connection by which nothing is acknowledged is given up, each time after twice as long") {
+  send_state sender;
+  send_state::time_point now{};
+  CHECK_FALSE(sender.stalled(now + 1h));  // nothing is on its way
+  sender.add(batch_of(1), now);
+  sender.add(batch_of(1), now);
+  CHECK_FALSE(sender.stalled(now + send_state::first_stall - 1ms));
+  now += send_state::first_stall;
+  CHECK(sender.stalled(now));
+  sender.link_up(now);
+  CHECK_FALSE(sender.stalled(now + 2 * send_state::first_stall - 1ms));
+  now += 2 * send_state::first_stall;
+  CHECK(sender.stalled(now));
+  sender.link_up(now);
+  sender.acknowledged(2, now);
+  CHECK(sender.stalled(now + send_state::first_stall));
+}
