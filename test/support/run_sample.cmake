@@ -15,6 +15,9 @@ execute_process(
   ERROR_VARIABLE output
   RESULT_VARIABLE code)
 execute_process(COMMAND ${CMAKE_COMMAND} -E echo "${output}")
+if(code EQUAL 77) # It says why it cannot run here, which ctest reads.
+  return()
+endif()
 if(NOT code EQUAL 0)
   message(FATAL_ERROR "${PROGRAM} ${args}: ended with ${code}")
 endif()
