@@ -26,7 +26,7 @@ class load {
   void drain();
 
   std::uint64_t done() const { return done_; }
-  /// Values that went with their node, so what was to read them could not.
+  /// Values that went with their node and were not made again.
   std::uint64_t lost() const { return lost_; }
 
  private:

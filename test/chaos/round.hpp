@@ -37,7 +37,7 @@ struct outcome {
   std::optional<double> recovered;
   double settled = 0;          ///< seconds until nothing of the round was left
   std::uint64_t answered = 0;  ///< calls and tasks whose results were checked
-  std::uint64_t lost = 0;      ///< values that went with their node
+  std::uint64_t lost = 0;      ///< values that nobody could make again
   std::string detail;          ///< what was struck
 };
 
