@@ -104,9 +104,7 @@ void actor_call::stopped(bool) noexcept {
 void actor_call::ended() noexcept {
   if (creates_) return;
   if (deadline_timer_ != 0) target_->timers().cancel(deadline_timer_);
-  lock();
-  ended_ = true;
-  unlock();
+  forget_target();
   target_->call_ended();
 }
 

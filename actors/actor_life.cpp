@@ -5,6 +5,8 @@
 #include <thread>
 #include <utility>
 
+#include <troupe/detail/batch_call.hpp>
+
 #include "actors/actor_engine.hpp"
 #include "actors/actor_errors.hpp"
 #include "actors/group_runner.hpp"
@@ -42,9 +44,13 @@ using actors::running_call;
 namespace {
 
 /// No runner is at work, but whoever gives an order may look for calls to end.
-actor_call* pop_locked(call_group& group, actors::mailbox& from) noexcept {
+actor_call* pop_resumed(call_group& group) noexcept {
   const std::lock_guard guard(group.consumers);
-  return from.pop();
+  return group.resumed.pop();
+}
+actor_call* pop_any(call_group& group) noexcept {
+  const std::lock_guard guard(group.consumers);
+  return group.pop_any();
 }
 
 }  // namespace
@@ -64,13 +70,17 @@ void local_actor::order_end(exit_reason reason, std::string message, bool restar
   std::vector<actor_call*> found;
   std::vector<actor_call*> queued;  // popped: nobody else ends them
   const auto keep = [&](actor_call& call) {
-    call.pin();
-    found.push_back(&call);
+    const auto keep_one = [&](actor_call& one) {
+      one.pin();
+      found.push_back(&one);
+    };
+    if (actor_batch* const batch = call.as_batch()) batch->look(keep_one);
+    keep_one(call);
   };
   // Only where no runner can pop. A coroutine that was woken fails at once, too, but its frame is
   // the runner's to destroy.
   const auto take_queued = [&](call_group& group) {
-    while (actor_call* call = group.fresh.pop()) queued.push_back(call);
+    while (actor_call* call = group.pop_any()) queued.push_back(call);
     std::vector<actor_call*> woken;
     while (actor_call* call = group.resumed.pop()) woken.push_back(call);
     for (actor_call* call : woken) {
@@ -115,7 +125,9 @@ void local_actor::order_end(exit_reason reason, std::string message, bool restar
     for (const auto& group : extras().groups) take_shared(*group);
   }
   for (actor_call* call : found) {
-    if (restarts && may_retry(*call)) {
+    if (call->as_batch() != nullptr) {  // its calls are among those found
+      if (reason != exit_reason::out_of_scope) call->request_stop(true);
+    } else if (restarts && may_retry(*call)) {
       call->interrupted_.store(true);
       call->request_stop(true);
     } else if (reason != exit_reason::out_of_scope) {
@@ -255,7 +267,7 @@ void local_actor::end_suspended(const std::string& why, bool restarts) noexcept 
   }
   for (actor_call* call : begun) end(*call);
   const auto drain = [&](call_group& group) {
-    while (actor_call* call = pop_locked(group, group.resumed)) end(*call);
+    while (actor_call* call = pop_resumed(group)) end(*call);
   };
   drain(main_);
   for (const auto& group : extras().groups) drain(*group);
@@ -272,10 +284,7 @@ failure_ptr local_actor::death_failure() const {
 /// Ends the calls that have not begun. Runs alone, as `end_suspended`; a runner ends what comes
 /// later.
 void local_actor::fail_queued(const failure_ptr& why) noexcept {
-  const auto end = [&](actor_call& call) {
-    call.abandon(why);
-    call.retire();
-  };
+  const auto end = [&](actor_call& call) { end_with(call, why); };
   std::deque<actor_call*> again;
   {
     const std::lock_guard guard(lock_);
@@ -284,7 +293,8 @@ void local_actor::fail_queued(const failure_ptr& why) noexcept {
   }
   for (actor_call* call : again) end(*call);
   const auto drain = [&](call_group& group) {
-    while (actor_call* call = pop_locked(group, group.fresh)) end(*call);
+    while (actor_call* call = pop_any(group)) end(*call);
+    if (actors::batch_queue* const batches = group.batches.load()) batches->stop_alarm();
   };
   drain(main_);
   for (const auto& group : extras().groups) drain(*group);

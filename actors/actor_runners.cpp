@@ -3,6 +3,8 @@
 #include <mutex>
 #include <utility>
 
+#include <troupe/detail/batch_call.hpp>
+
 #include "actors/actor_engine.hpp"
 #include "actors/actor_errors.hpp"
 #include "actors/group_runner.hpp"
@@ -44,8 +46,10 @@ void local_actor::activate_all() noexcept {
 }
 
 bool local_actor::has_work(const call_group& group) const noexcept {
-  return !group.resumed.empty() || has_call_again(group) ||
-         (!group.fresh.empty() && suspended_.load() < max_suspended_);
+  if (!group.resumed.empty() || has_call_again(group)) return true;
+  if (suspended_.load() >= max_suspended_) return false;
+  const actors::batch_queue* const batches = group.batches.load();
+  return !group.fresh.empty() || (batches != nullptr && batches->is_due());
 }
 
 /// Whether a call of this group is to be run again.
@@ -67,19 +71,33 @@ actor_call* local_actor::pop(call_group& group) noexcept {
       actor_call* const call = *at;
       again.erase(at);
       has_again_.store(!again.empty());
-      return call;
+      return call->place() != nullptr ? make_batch(*call->place()->kind, {call}) : call;
     }
   }
   const auto take = [&] {
     actor_call* call = group.resumed.pop();
     if (call == nullptr && (suspended_.load() < max_suspended_ || life() == phase::dead)) {
-      call = group.fresh.pop();
+      call = pop_fresh(group);
     }
     return call;
   };
   if (has_one_consumer(group)) return take();
   const std::lock_guard guard(group.consumers);
   return take();
+}
+
+/// The next call that has not begun. From its first batched call on, a group has a queue for them.
+actor_call* local_actor::pop_fresh(call_group& group) noexcept {
+  if (life() == phase::dead) return group.pop_any();
+  actors::batch_queue* batches = group.batches.load(std::memory_order_relaxed);
+  if (batches == nullptr) {
+    actor_call* const call = group.fresh.pop();
+    if (call == nullptr || call->place() == nullptr) return call;
+    batches = new actors::batch_queue(*this, group);
+    batches->take_in(*call);
+    group.batches.store(batches);
+  }
+  return batches->next();
 }
 
 core::job::resume_result local_actor::resume(caf::execution_unit*, std::size_t max_throughput) {
@@ -129,8 +147,8 @@ void local_actor::leave(call_group& group) noexcept {
 }
 
 void local_actor::run_call(actor_call& call, running_call& running) noexcept {
-  if (life() == phase::dead) call.abandon(death_failure());
-  if (call.claimed() && (!call.begun() || life() == phase::dead)) {
+  if (life() == phase::dead) return end_with(call, death_failure());
+  if (call.claimed() && !call.begun()) {
     call.retire();
     return;
   }
@@ -176,6 +194,11 @@ bool local_actor::may_retry(const actor_call& call) const noexcept {
 /// A failure of the actor interrupted the call: another attempt, or the error.
 void local_actor::end_interrupted(actor_call& call, const std::string& why,
                                   bool restarts) noexcept {
+  if (actor_batch* const batch = call.as_batch()) {
+    for (actor_call* const one : batch->release_calls()) end_interrupted(*one, why, restarts);
+    batch->retire();
+    return;
+  }
   if (restarts && may_retry(call)) {
     call.start_over();
     run_again(call);
@@ -188,15 +211,24 @@ void local_actor::end_interrupted(actor_call& call, const std::string& why,
   call.retire();
 }
 
+/// Ends a call that does not run: all calls of a batch.
+void local_actor::end_with(actor_call& call, const failure_ptr& why) noexcept {
+  if (actor_batch* const batch = call.as_batch()) {
+    batch->abandon_calls(why);
+  } else {
+    call.abandon(why);
+  }
+  call.retire();
+}
+
 /// A method left by `this_actor::exit` or `fail`.
 void local_actor::unwound(actor_call& call) noexcept {
   const core::actor_unwind how = core::current_unwind;
   // The order comes first: the last call of an actor without handles would end it for that reason.
   if (how.exits) {
     order_end(exit_reason::exited, "it called this_actor::exit()", false);
-    call.abandon(failure_with<actor_died_error>("actor " + full_name() +
-                                                " has ended: it called this_actor::exit()"));
-    call.retire();
+    end_with(call, failure_with<actor_died_error>("actor " + full_name() +
+                                                  " has ended: it called this_actor::exit()"));
     return;
   }
   const bool restarts = may_restart();
@@ -204,4 +236,32 @@ void local_actor::unwound(actor_call& call) noexcept {
   end_interrupted(call, how.why, restarts);
 }
 
+// -- batches --------------------------------------------------------------------------------------
+
+actor_call* local_actor::make_batch(const batch_kind& kind, std::vector<actor_call*> calls) {
+  const std::uint8_t group = calls.front()->group_;
+  actor_batch* const batch = kind.make(std::move(calls));
+  batch->target_ = this;
+  batch->group_ = group;
+  batch->set_state(invocation::run_state::queued);
+  batch->release();  // nobody has a ref to it
+  return batch;
+}
+
+void local_actor::wake_group(call_group& group) noexcept {
+  if (constructed_.load() || life() == phase::dead) activate(group);
+}
+
+actors::batch_statistics& local_actor::batching() { return extras().batching.make(); }
+
 }  // namespace troupe::detail
+
+namespace troupe::actors {
+
+detail::actor_call* call_group::pop_any() noexcept {
+  batch_queue* const waiting = batches.load(std::memory_order_relaxed);
+  detail::actor_call* const first = waiting != nullptr ? waiting->take_any() : nullptr;
+  return first != nullptr ? first : fresh.pop();
+}
+
+}  // namespace troupe::actors

@@ -189,6 +189,7 @@ void local_actor::submit(actor_call& call, options_ptr call_options) {
     call.retire();
     return;
   }
+  if (batch_place* const place = call.place()) place->since = std::chrono::steady_clock::now();
   call.adopt_parent();
   const core::execution* const caller = core::current_execution;
   if (caller != nullptr) {
@@ -284,6 +285,7 @@ void local_actor::call_ended() noexcept {
 }
 
 void local_actor::stop_showing(actor_call& call) noexcept {
+  if (call.place() != nullptr) return;  // its batch is shown for it
   actors::running_call::current->end(&call);
 }
 

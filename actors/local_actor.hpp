@@ -13,6 +13,8 @@
 #include <troupe/actor.hpp>
 
 #include "actors/actor_core.hpp"
+#include "actors/batch_queue.hpp"
+#include "actors/batch_statistics.hpp"
 #include "actors/mailbox.hpp"
 #include "actors/running_call.hpp"
 #include "core/actor_unwind.hpp"
@@ -34,9 +36,18 @@ struct call_group {
   mailbox fresh;              ///< calls that have not begun
   mailbox resumed;            ///< coroutines that go on
   core::spin_lock consumers;  ///< taken to pop, but by the one runner of a serial actor
+  /// Of an actor with batched methods: what was taken out of `fresh`. Made by who pops.
+  std::atomic<batch_queue*> batches{nullptr};
   int limit = 1;
   std::atomic<int> active{0};  ///< runners that are scheduled or run
   std::uint8_t index = 0;
+
+  call_group() = default;
+  ~call_group() { delete batches.load(); }
+  call_group(const call_group&) = delete;
+  call_group& operator=(const call_group&) = delete;
+  /// A call that waits, batched or not.
+  detail::actor_call* pop_any() noexcept;
 };
 
 }  // namespace troupe::actors
@@ -84,6 +95,14 @@ class local_actor final : public core::job, public actor_core {
   void stop_showing(actor_call& call) noexcept;
   /// Runs `call` again after a failure of its method: at once, before all others.
   void run_again(actor_call& call) noexcept;
+  std::uint64_t caller_of(const actor_call& call) const noexcept { return call.caller_; }
+
+  // -- batches ------------------------------------------------------------------------------------
+  /// The call that runs these.
+  actor_call* make_batch(const batch_kind& kind, std::vector<actor_call*> calls);
+  /// Something of the group may go now.
+  void wake_group(actors::call_group& group) noexcept;
+  actors::batch_statistics& batching();
 
   // -- life ---------------------------------------------------------------------------------------
   void prepare_creation() noexcept;
@@ -140,6 +159,7 @@ class local_actor final : public core::job, public actor_core {
   }
   bool has_call_again(const actors::call_group& group) const noexcept;
   actor_call* pop(actors::call_group& group) noexcept;
+  actor_call* pop_fresh(actors::call_group& group) noexcept;
   resume_result run_group(actors::call_group& group, actors::running_call& running,
                           std::size_t max_throughput) noexcept;
   void run_call(actor_call& call, actors::running_call& running) noexcept;
@@ -157,6 +177,7 @@ class local_actor final : public core::job, public actor_core {
   bool may_retry(const actor_call& call) const noexcept;
   void end_suspended(const std::string& why, bool restarts) noexcept;
   void end_interrupted(actor_call& call, const std::string& why, bool restarts) noexcept;
+  void end_with(actor_call& call, const failure_ptr& why) noexcept;
   void fail_queued(const failure_ptr& why) noexcept;
   void retire_creation() noexcept;
   void unwound(actor_call& call) noexcept;
@@ -241,6 +262,7 @@ struct actor_extras {
   std::vector<std::uint32_t>
       gpus;  // of the lease under which a node placed it; set before it starts
   running_call* running = nullptr;  // those of group runners, linked
+  core::lazy<batch_statistics> batching;
 };
 
 }  // namespace troupe::actors

@@ -48,7 +48,10 @@ pool_settings settings_of(const pool_options& options, std::string_view kind,
                          .max_replacements = options.max_replacements,
                          .name = "pool of " + std::string(class_name)};
   if (settings.max_in_flight == 0) {
-    settings.max_in_flight = static_cast<std::size_t>(std::max(1, options.actor.max_concurrency));
+    // While one batch runs, the next one gathers.
+    const auto gathering = std::size_t{2} * options.actor.max_batch_size;
+    settings.max_in_flight =
+        std::max(gathering, static_cast<std::size_t>(std::max(1, options.actor.max_concurrency)));
   }
   return settings;
 }
@@ -67,12 +70,6 @@ void check_batch_options(const batch_options& options) {
   if (options.max_wait < std::chrono::nanoseconds(0) || options.max_wait > longest_batch_wait) {
     throw std::invalid_argument("batched: max_wait must be between 0 and 24 hours");
   }
-}
-
-failure_ptr wrong_batch_size(std::string_view method, std::size_t got, std::size_t expected) {
-  return failure_of<std::runtime_error>(std::string(method) + " gave " + std::to_string(got) +
-                                        " results for a batch of " + std::to_string(expected) +
-                                        " inputs; it must give one for each, in their order");
 }
 
 // -- pool_batch -----------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ struct form {
   int max_concurrency = 0;
   std::vector<std::pair<std::string, int>> groups;
   std::uint32_t max_pending_calls = 0;
+  std::uint32_t max_batch_size = 0;
+  std::chrono::nanoseconds max_wait{0};
   scheduling::kind placement = scheduling::kind::hybrid;
   std::string place_key;
   std::string place_value;
@@ -40,9 +42,9 @@ struct form {
   template <class Archive>
   void serialize(Archive& archive) {
     archive(num_cpus, num_gpus, memory, resources, name, in_namespace, lifetime, get_if_exists,
-            max_restarts, max_task_retries, max_concurrency, groups, max_pending_calls, placement,
-            place_key, place_value, soft, isolation, infeasible, group_creator, group_number,
-            bundle_index, capture_children);
+            max_restarts, max_task_retries, max_concurrency, groups, max_pending_calls,
+            max_batch_size, max_wait, placement, place_key, place_value, soft, isolation,
+            infeasible, group_creator, group_number, bundle_index, capture_children);
   }
 };
 
@@ -86,6 +88,8 @@ void save_options(output_archive& archive, const options& given) {
            .max_concurrency = given.max_concurrency,
            .groups = {},
            .max_pending_calls = given.max_pending_calls,
+           .max_batch_size = given.max_batch_size,
+           .max_wait = given.max_wait,
            .placement = given.scheduling.what(),
            .place_key = std::string(given.scheduling.key()),
            .place_value = std::string(given.scheduling.value()),
@@ -124,6 +128,8 @@ std::shared_ptr<const stored_options> load_options(input_archive& archive) {
                                .max_concurrency = in.max_concurrency,
                                .groups = concurrency_groups(groups.data(), groups.size()),
                                .max_pending_calls = in.max_pending_calls,
+                               .max_batch_size = in.max_batch_size,
+                               .max_wait = in.max_wait,
                                .scheduling = placed(in),
                                .isolation = in.isolation,
                                .infeasible = in.infeasible,

@@ -37,6 +37,12 @@ void check_values(const options& o) {
       .validate();
   if (o.timeout.count() < 0) refuse("timeout", "it is negative; 0 means none");
   if (o.max_concurrency < 0) refuse("max_concurrency", "it is negative; 0 means the default");
+  if (o.max_wait.count() < 0 || o.max_wait > std::chrono::hours(24)) {
+    refuse("max_wait", "it must be between 0 and 24 hours");
+  }
+  if (o.max_wait.count() > 0 && o.max_batch_size == 1) {
+    refuse("max_wait", "there is nothing to wait for with a max_batch_size of 1");
+  }
   for (const concurrency_group& group : o.groups) {
     if (group.name.empty()) refuse("groups", "a concurrency group needs a name");
     if (group.limit < 1) {
@@ -115,6 +121,8 @@ void check_options_of_task(const options& o) {
   if (o.groups.size() != 0) misplaced("groups", "a task", "an actor");
   if (!o.concurrency_group.empty()) misplaced("concurrency_group", "a task", "a call");
   if (o.max_pending_calls != 0) misplaced("max_pending_calls", "a task", "an actor");
+  if (o.max_batch_size != 0) misplaced("max_batch_size", "a task", "an actor");
+  if (o.max_wait.count() != 0) misplaced("max_wait", "a task", "an actor");
 }
 
 void check_options_of_actor(const options& o) {
@@ -143,6 +151,8 @@ void check_options_of_call(const options& o) {
   if (o.max_concurrency != 0) misplaced("max_concurrency", "a call", "an actor");
   if (o.groups.size() != 0) misplaced("groups", "a call (use concurrency_group)", "an actor");
   if (o.max_pending_calls != 0) misplaced("max_pending_calls", "a call", "an actor");
+  if (o.max_batch_size != 0) misplaced("max_batch_size", "a call", "an actor");
+  if (o.max_wait.count() != 0) misplaced("max_wait", "a call", "an actor");
   if (o.scheduling.what() != scheduling::kind::hybrid)
     misplaced("scheduling", "a call", "an actor");
   if (o.isolation != isolation::shared) misplaced("isolation", "a call", "an actor");

@@ -44,6 +44,11 @@ struct birth_notice final : detail::continuation {
   }
 };
 
+/// Tells the callers of all processes apart.
+std::uint64_t caller_of(process_id from, std::uint64_t caller) {
+  return std::hash<global_id>{}({from, caller});
+}
+
 detail::options_ptr local_options(const create_actor& what) {
   std::vector<concurrency_group> groups;
   for (const auto& [name, limit] : what.options.groups) groups.push_back({name, limit});
@@ -57,6 +62,8 @@ detail::options_ptr local_options(const create_actor& what) {
        .max_concurrency = what.options.max_concurrency,
        .groups = concurrency_groups(groups.data(), groups.size()),
        .max_pending_calls = what.options.max_pending_calls,
+       .max_batch_size = what.options.max_batch_size,
+       .max_wait = std::chrono::nanoseconds(what.options.max_wait),
        .placement_group = to_public(what.options.placement_group),
        .capture_children = what.options.captures});
 }
@@ -177,7 +184,11 @@ void actor_host::on(process_id from, const call_actor& what, const message& carr
     if (!what.group.empty() || !what.name.empty()) {
       options = detail::stored_options::make({.name = what.name, .concurrency_group = what.group});
     }
-    actor.get()->submit(static_cast<detail::actor_call&>(*call), std::move(options));
+    auto& arrived = static_cast<detail::actor_call&>(*call);
+    detail::actor_call_access::set_caller(arrived, caller_of(from, what.caller));
+    // What broke its batch shall not break another one.
+    if (what.attempt > 0 && arrived.place() != nullptr) arrived.start_over();
+    actor.get()->submit(arrived, std::move(options));
   } catch (...) {
     call->abandon(detail::make_failure(std::current_exception()));
     call->unpin();

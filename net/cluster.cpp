@@ -508,6 +508,8 @@ actor_plan cluster::plan_of(const detail::class_info& info, detail::actor_call& 
   plan.options.max_task_retries = given.max_task_retries;
   plan.options.max_concurrency = given.max_concurrency;
   plan.options.max_pending_calls = given.max_pending_calls;
+  plan.options.max_batch_size = given.max_batch_size;
+  plan.options.max_wait = given.max_wait.count();
   for (const concurrency_group& group : given.groups) {
     plan.options.groups.emplace_back(group.name, group.limit);
   }

@@ -760,13 +760,15 @@ struct actor_options {
   std::int32_t max_task_retries = 0;
   std::int32_t max_concurrency = 0;
   std::uint32_t max_pending_calls = 0;
+  std::uint32_t max_batch_size = 0;
+  std::int64_t max_wait = 0;  ///< nanoseconds
   std::vector<std::pair<std::string, std::int32_t>> groups;
   global_id placement_group;
   bool captures = false;  ///< what it starts runs in its placement group, too
   template <class Archive>
   void serialize(Archive& archive) {
     archive(name, in_namespace, detached, max_restarts, max_task_retries, max_concurrency,
-            max_pending_calls, groups, placement_group, captures);
+            max_pending_calls, max_batch_size, max_wait, groups, placement_group, captures);
   }
 };
 

@@ -170,6 +170,7 @@ class actor_call_access {
     creation.set_keep_arguments(true);
   }
   static void aim_creation(actor_call& creation, actor_core& target) { creation.target_ = &target; }
+  static void set_caller(actor_call& call, std::uint64_t caller) { call.caller_ = caller; }
   static void start_deadline(actor_call& call, std::chrono::nanoseconds timeout) {
     call.start_deadline(timeout);
   }

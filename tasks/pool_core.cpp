@@ -99,8 +99,14 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
                       const std::vector<std::uint64_t>& ids) noexcept override {
     {
       std::unique_lock lock(mutex_);
-      for (const std::uint64_t id : ids) items_.erase(id);
-      state_.finished(batch, clock::now());
+      const clock::time_point now = clock::now();
+      for (const std::uint64_t id : ids) {
+        const auto found = items_.find(id);
+        if (found == items_.end()) continue;
+        latencies_.add(static_cast<std::uint64_t>((now - found->second.since).count()));
+        items_.erase(found);
+      }
+      state_.finished(batch, now);
       note_effects(nullptr);
     }
     act();
@@ -161,13 +167,16 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
     return {.members = state_.members(),
             .waiting = state_.waiting(),
             .running = state_.running(),
-            .replaced = state_.replaced()};
+            .replaced = state_.replaced(),
+            .batch_sizes = batch_sizes_,
+            .latencies = latencies_};
   }
 
  private:
   struct entry {
     object_ptr object;  ///< the grant of a single call, the result of a batched input
     bool single = false;
+    clock::time_point since{};
     std::uint64_t batch = 0;  ///< of a single call that has a member
     actor_core_ptr member;
   };
@@ -199,8 +208,9 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
     {
       std::unique_lock lock(mutex_);
       if (const auto refusal = state_.would_refuse()) refuse(*refusal);
-      item = state_.submit(into, clock::now());
-      items_.emplace(item, entry{std::move(object), into == 0, 0, {}});
+      const clock::time_point now = clock::now();
+      item = state_.submit(into, now);
+      items_.emplace(item, entry{std::move(object), into == 0, now, 0, {}});
       note_effects(nullptr);
     }
     act();
@@ -267,6 +277,7 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
     for (const std::uint64_t id : call.items) {
       objects.push_back(items_.at(id).object);
     }
+    batch_sizes_.add(objects.size());
     const send_function send = lanes_[call.lane].send;
     lock.unlock();
     try {
@@ -443,6 +454,8 @@ class pool final : public pool_core, public std::enable_shared_from_this<pool> {
   pool_state state_;  // guarded by mutex_, as all below
   std::vector<lane> lanes_;
   std::unordered_map<std::uint64_t, entry> items_;
+  histogram batch_sizes_;
+  histogram latencies_;
   std::unordered_map<std::uint64_t, member_entry> members_;
   std::vector<due_effect> due_;
   bool acting_ = false;

@@ -13,7 +13,9 @@
 #include <utility>
 #include <vector>
 
+#include <troupe/batching.hpp>
 #include <troupe/detail/actor_api.hpp>
+#include <troupe/detail/batch_call.hpp>
 #include <troupe/detail/invoke.hpp>
 #include <troupe/detail/stored_options.hpp>
 #include <troupe/options.hpp>
@@ -55,6 +57,24 @@ template <class T>
 class actor_handle;
 
 namespace detail {
+
+TROUPE_API std::vector<batch_stats> batch_stats_of_current_actor();
+
+/// Asks an actor of class `T` for what it knows of its batches.
+template <class T>
+struct batch_stats_target {
+  using result = std::vector<batch_stats>;
+  using sig = signature<result, T>;
+  using params = typename sig::params;
+  static constexpr std::string_view name = "batch_stats";
+  template <class Base, class Slots>
+  using reader = call_reader<Base, batch_stats_target>;
+
+  template <class Slots>
+  static result call(void*, Slots&, invocation&, bool) {
+    return batch_stats_of_current_actor();
+  }
+};
 
 /// A call under construction, with options: `handle.with({...}).remote<&C::m>(...)`.
 template <class T>
@@ -118,6 +138,10 @@ class actor_handle {
   std::string name() const { return detail::name_of(core_); }
   /// False once it has ended for good.
   bool alive() const { return detail::is_alive(core_); }
+  /// How the actor's batches went, by method. Asked for by a call, in order with the others.
+  object_ref<std::vector<batch_stats>> batches() const {
+    return detail::submit_target<detail::batch_stats_target<T>>(core_, nullptr);
+  }
   /// Calls that wait or run now.
   std::size_t pending_calls() const { return detail::pending_calls(core_); }
 

@@ -37,7 +37,7 @@ class pool_batcher {
   template <class In>
   object_ref<typename method::output> remote(In&& input) const {
     if constexpr (detail::referred<std::remove_cvref_t<In>>::is_ref) {
-      return detail::submit_task<&detail::batch_call<M, T>>(
+      return detail::submit_task<&detail::pooled_input<M, T>>(
           detail::pool_task_options<M>(), detail::pool_link{pool_}, std::forward<In>(input), how_);
     } else {
       static_assert(std::is_convertible_v<In, typename method::input>,

@@ -208,6 +208,11 @@ struct options {
   std::string_view concurrency_group{};
   /// Actor: calls that may wait; one more is a `pending_calls_limit_error`. 0: the session's bound.
   std::uint32_t max_pending_calls = 0;
+  /// Actor: calls of a batched method that run as one, at most; 0: 32. See <troupe/batching.hpp>.
+  std::uint32_t max_batch_size = 0;
+  /// Actor: how long such a call waits for others while nothing runs. 0: not at all; then a batch
+  /// is what came while the actor was busy.
+  std::chrono::nanoseconds max_wait{0};
   /// Generator: unconsumed results before it pauses. 0: the session's default.
   std::uint32_t backpressure = 0;
   troupe::scheduling scheduling{};

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include <troupe/histogram.hpp>
 #include <troupe/options.hpp>
 
 namespace troupe {
@@ -17,7 +18,7 @@ struct pool_options {
   /// Options of each member: `.actor = {.num_cpus = 1}`.
   options actor{};
   /// Calls that a member has at once; further ones wait in the pool for whichever is free first.
-  /// 0: as many as a member's `max_concurrency`.
+  /// 0: as many as a member's `max_concurrency`; two batches, when `actor.max_batch_size` is given.
   std::size_t max_in_flight = 0;
   /// Calls that wait in the pool; one more is a `pending_calls_limit_error`.
   std::size_t max_pending = 1'000'000;
@@ -59,11 +60,13 @@ struct pool_stats {
   std::size_t waiting = 0;     ///< inputs that no member has taken
   std::size_t running = 0;     ///< calls that members have
   std::uint64_t replaced = 0;  ///< members started in place of dead ones
+  histogram batch_sizes{};     ///< inputs in each call of a batched method
+  histogram latencies{};       ///< of each such input, from its arrival to its end, in nanoseconds
 
   bool operator==(const pool_stats&) const = default;
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(members, waiting, running, replaced);
+    archive(members, waiting, running, replaced, batch_sizes, latencies);
   }
 };
 

@@ -34,7 +34,7 @@ class pool_actor {
   }
   template <auto M>
   auto batch(typename batch_method<M, T>::input input, const batch_options& how) {
-    return batch_call<M, T>(pool_link{pool_}, std::move(input), how);
+    return pooled_input<M, T>(pool_link{pool_}, std::move(input), how);
   }
   void push(const actor_handle<T>& member) { pool_->push(member.core()); }
   std::optional<actor_handle<T>> pop_idle() {

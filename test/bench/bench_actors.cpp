@@ -1,6 +1,7 @@
 // Actor calls beside CAF messages on the same scheduler; a million live actors.
 #include <atomic>
 #include <fstream>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,13 @@ namespace {
 
 struct counter {
   int increment() { return ++value; }
+  std::vector<int> increment_by(std::span<const int> batch) {
+    std::vector<int> results;
+    results.reserve(batch.size());
+    for (const int by : batch) results.push_back(value += by);
+    return results;
+  }
+  int increment_by_one(int by) { return value += by; }
   int value = 0;
 };
 
@@ -37,6 +45,33 @@ double calls_per_second() {
            for (int i = 0; i < batch; ++i) refs.push_back(actor.remote<&counter::increment>());
            keep(get(std::move(refs)));
          });
+}
+
+/// As many calls of one method, each with an argument.
+template <auto M>
+double calls_per_second_of(const options& given) {
+  const auto actor = with(given).remote<counter>();
+  get(actor.remote<M>(1));
+  return batch / seconds([&] {
+           std::vector<object_ref<int>> refs;
+           refs.reserve(batch);
+           for (int i = 0; i < batch; ++i) refs.push_back(actor.remote<M>(1));
+           keep(get(std::move(refs)));
+         });
+}
+
+std::vector<figure> call_batched() {
+  const auto session = init();
+  const auto both = alternate(
+      7,
+      [] { return calls_per_second_of<batched<&counter::increment_by>>({.max_batch_size = 64}); },
+      [] { return calls_per_second_of<&counter::increment_by_one>({}); });
+  return {{.name = "actor_call_batched",
+           .value = both.value,
+           .unit = "1/s",
+           .peer = "the same calls, not batched",
+           .peer_value = both.peer,
+           .note = "200,000 calls with an argument, up to 64 as one batch"}};
 }
 
 double caf_sends_per_second() {
@@ -146,6 +181,7 @@ std::vector<figure> live_1m() {
 
 const registered async_benchmark{"actor_call_async", call_async};
 const registered sync_benchmark{"actor_call_sync", call_sync};
+const registered batched_benchmark{"actor_call_batched", call_batched};
 const registered live_benchmark{"actors_live_1m", live_1m};
 
 }  // namespace

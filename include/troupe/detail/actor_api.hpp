@@ -86,6 +86,14 @@ TROUPE_API std::shared_ptr<void> start_timer_of(const class_info& info,
                                                 std::chrono::nanoseconds period,
                                                 std::function<actor_call*()> make);
 
+template <class Target, class... A>
+auto submit_target(const actor_core_ptr& actor, options_ptr options, A&&... args) {
+  auto* call = make_call<actor_call, Target>(std::forward<A>(args)...);
+  auto result = result_of<Target>(call);
+  submit_call(actor, call, std::move(options));
+  return result;
+}
+
 template <auto M, class T, class... A>
 auto submit_method(const actor_core_ptr& actor, options_ptr options, A&&... args) {
   using target = method_target<M, T>;
@@ -93,10 +101,7 @@ auto submit_method(const actor_core_ptr& actor, options_ptr options, A&&... args
   static_assert(!std::is_void_v<class_type>, "troupe: give a method: handle.remote<&C::method>()");
   static_assert(std::is_base_of_v<class_type, T>,
                 "troupe: the method is not one of this actor's class");
-  auto* call = make_call<actor_call, target>(std::forward<A>(args)...);
-  auto result = result_of<target>(call);
-  submit_call(actor, call, std::move(options));
-  return result;
+  return submit_target<target>(actor, std::move(options), std::forward<A>(args)...);
 }
 
 // -- construction ---------------------------------------------------------------------------------

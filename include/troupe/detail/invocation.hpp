@@ -9,6 +9,7 @@
 #include <stop_token>
 #include <string_view>
 
+#include <troupe/detail/batch_place.hpp>
 #include <troupe/detail/object_state.hpp>
 #include <troupe/options.hpp>
 
@@ -287,23 +288,36 @@ class TROUPE_API actor_call : public invocation, public queue_node {
   bool cancel(bool force, bool recursive) override;
   void stopped(bool force) noexcept override;
   actor_core* target() const noexcept { return target_; }
+  /// Of a call that runs together with others of its method; null for all others.
+  batch_place* place() const noexcept { return place_; }
+  /// Of one that runs others; null for all others.
+  virtual actor_batch* as_batch() noexcept { return nullptr; }
 
  protected:
   explicit actor_call(const function_info& info) noexcept : invocation(info) {}
   ~actor_call() override;
+  void set_place(batch_place* place) noexcept { place_ = place; }
+  /// Nobody finds its target from now on.
+  void forget_target() noexcept {
+    lock();
+    ended_ = true;
+    unlock();
+  }
   bool retry(const failure_ptr& why) noexcept override;
   void ended() noexcept override;
   void put_aside() noexcept override;
   void take_up() noexcept override;
 
  private:
+  friend class actor_batch;
   friend class local_actor;
   friend class actor_call_access;
   void start_deadline(std::chrono::nanoseconds timeout);
   /// A reference to the target for those who do not know whether the call has ended; null then.
   actor_core* hold_target() noexcept;
   actor_core* target_ = nullptr;  ///< valid until the call has ended
-  actor_call* next_ = nullptr;    ///< among the actor's calls that were put aside, as `previous_`
+  batch_place* place_ = nullptr;
+  actor_call* next_ = nullptr;  ///< among the actor's calls that were put aside, as `previous_`
   actor_call* previous_ = nullptr;
   std::uint64_t caller_ = 0;
   std::uint64_t deadline_timer_ = 0;

@@ -121,6 +121,7 @@ class stored_call : public Base {
   }
 
  protected:
+  Slots& slots() noexcept { return *slots_.get(); }
   decltype(auto) call(void* instance) {
     return Target::call(instance, *slots_.get(), *this, this->keeps_arguments());
   }
@@ -341,12 +342,22 @@ class generator_call final : public stored_call<Base, Target, Slots>, public rem
 };
 
 template <class Base, class Target, class Slots, bool Repeatable>
-using call_type =
-    std::conditional_t<result_kind<typename Target::result>::is_async,
-                       async_call<Base, Target, Slots, Repeatable>,
-                       std::conditional_t<result_kind<typename Target::result>::is_generator,
-                                          generator_call<Base, Target, Slots, Repeatable>,
-                                          plain_call<Base, Target, Slots, Repeatable>>>;
+struct call_type_of {
+  using type =
+      std::conditional_t<result_kind<typename Target::result>::is_async,
+                         async_call<Base, Target, Slots, Repeatable>,
+                         std::conditional_t<result_kind<typename Target::result>::is_generator,
+                                            generator_call<Base, Target, Slots, Repeatable>,
+                                            plain_call<Base, Target, Slots, Repeatable>>>;
+};
+/// A target may have calls of its own kind.
+template <class Base, class Target, class Slots, bool Repeatable>
+requires requires { typename Target::template call_type<Base, Slots, Repeatable>; }
+struct call_type_of<Base, Target, Slots, Repeatable> {
+  using type = typename Target::template call_type<Base, Slots, Repeatable>;
+};
+template <class Base, class Target, class Slots, bool Repeatable>
+using call_type = typename call_type_of<Base, Target, Slots, Repeatable>::type;
 
 template <class Base, class Target, class Params, class... A>
 struct call_maker;

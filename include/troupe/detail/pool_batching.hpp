@@ -1,53 +1,15 @@
 /// Inputs of many callers in one call of a pool's member.
 #pragma once
 
-#include <concepts>
 #include <cstddef>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <troupe/detail/batch_call.hpp>
 #include <troupe/detail/pool_call.hpp>
 
 namespace troupe::detail {
-
-template <class Params>
-struct batch_parameter {
-  static constexpr bool fits = false;
-  using input = void;
-};
-template <class P>
-requires requires(std::remove_cvref_t<P> p) { *p.begin(); }
-struct batch_parameter<type_list<P>> {
-  using input = std::remove_cv_t<typename std::remove_cvref_t<P>::value_type>;
-  static constexpr bool fits = std::convertible_to<std::vector<input>, std::remove_cvref_t<P>> ||
-                               is_const_span<std::remove_cvref_t<P>>::value;
-};
-
-template <class R>
-struct batch_result {
-  static constexpr bool fits = std::is_void_v<R>;
-  using output = void;
-};
-template <class Out>
-struct batch_result<std::vector<Out>> {
-  static constexpr bool fits = true;
-  using output = Out;
-};
-
-/// What a method that takes a batch takes and gives for each input.
-template <auto M, class T>
-struct batch_method {
-  using parameter = batch_parameter<typename pool_method<M, T>::params>;
-  using result = batch_result<typename pool_method<M, T>::value_type>;
-  static_assert(check_pool_method<M, T>());
-  static_assert(parameter::fits,
-                "troupe: a method for batches takes one std::vector<In> (or std::span<const In>)");
-  static_assert(result::fits, "troupe: a method for batches returns std::vector<Out>, or nothing");
-  using input = typename parameter::input;
-  using output = typename result::output;
-  static constexpr bool repeatable = std::is_copy_constructible_v<input>;
-};
 
 /// An input that waits for its batch, and the object that its caller gets.
 template <class In, class Out>
@@ -66,6 +28,19 @@ class batch_item final : public object_state {
       } catch (...) {
         fail(make_failure(std::current_exception()));
       }
+    }
+  }
+  /// What stands in its place of the batch's results.
+  template <class Element>
+  void accept(Element from, std::string_view method) {
+    if constexpr (!is_outcome_v<Element>) {
+      set(static_cast<Out>(std::move(from)));
+    } else if (from.failed()) {
+      if (claim()) fail(failure_in_batch(from.error(), method));
+    } else if constexpr (std::is_void_v<Out>) {
+      set();
+    } else {
+      set(std::move(from).value());
     }
   }
   /// What waits is left out of its batch; what a member has is computed for nobody.
@@ -90,8 +65,8 @@ class batch_item final : public object_state {
 template <auto M, class T>
 async<void> run_batch(pool_batch batch) {
   using method = batch_method<M, T>;
-  using output = typename method::output;
-  using item_type = batch_item<typename method::input, output>;
+  using element = typename method::element;
+  using item_type = batch_item<typename method::input, typename method::output>;
   failure_ptr why;
   try {
     std::vector<typename method::input> inputs;
@@ -116,16 +91,15 @@ async<void> run_batch(pool_batch batch) {
       if (batch.interrupted(result.state(), method::repeatable)) co_return;
       result.state().note_asked();
       why = result.state().why();
-    } else if constexpr (std::is_void_v<output>) {
+    } else if constexpr (std::is_void_v<element>) {
       for (item_type* item : wanted) item->set();
     } else {
-      std::vector<output> outputs = take<std::vector<output>>(result.state());
-      if (outputs.size() != wanted.size()) {
-        why = wrong_batch_size(function_name<M>(), outputs.size(), wanted.size());
-      } else {
-        for (std::size_t i = 0; i < wanted.size(); ++i) {
-          wanted[i]->set(static_cast<output>(std::move(outputs[i])));
-        }
+      std::vector<element> results = take<std::vector<element>>(result.state());
+      if (results.size() != wanted.size()) {
+        throw_wrong_batch_size(function_name<M>(), results.size(), wanted.size());
+      }
+      for (std::size_t i = 0; i < wanted.size(); ++i) {
+        wanted[i]->accept(static_cast<element>(std::move(results[i])), function_name<M>());
       }
     }
   } catch (...) {
@@ -157,9 +131,9 @@ auto submit_input(const pool_ptr& pool, const batch_options& how,
 
 /// The same as a coroutine: for inputs that are not there yet and for callers in other actors.
 template <auto M, class T>
-async<typename batch_method<M, T>::output> batch_call(pool_link link,
-                                                      typename batch_method<M, T>::input input,
-                                                      batch_options how) {
+async<typename batch_method<M, T>::output> pooled_input(pool_link link,
+                                                        typename batch_method<M, T>::input input,
+                                                        batch_options how) {
   using output = typename batch_method<M, T>::output;
   struct leaving {
     object_ref<output> ref;

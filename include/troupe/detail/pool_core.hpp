@@ -159,10 +159,6 @@ TROUPE_API pool_settings settings_of(const pool_options& options, std::string_vi
 TROUPE_API std::size_t size_of(const pool_options& options);
 /// Throws `std::invalid_argument` that names what is out of range.
 TROUPE_API void check_batch_options(const batch_options& options);
-/// The failure of a batch whose method gave `got` results for `expected` inputs.
-TROUPE_API failure_ptr wrong_batch_size(std::string_view method, std::size_t got,
-                                        std::size_t expected);
-
 template <>
 inline constexpr bool stays_in_process_v<pool_place> = true;
 template <>
