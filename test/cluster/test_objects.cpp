@@ -104,6 +104,27 @@ TEST_CASE("a spill folder that cannot be written is refused when the node starts
   CHECK_THAT(ran.err, contains("--spill-dir"));
 }
 
+TEST_CASE("a full disk is an error of the put that finds no room, and costs no value") {
+  daemons cluster;
+  const temp_folder disk;
+  // A disk of a mebibyte, that the node alone sees.
+  const std::string place = disk.path().string();
+  const command_result started = run_command(
+      {"/usr/bin/unshare", "--mount", "/bin/bash", "-c",
+       "mount -t tmpfs -o size=1m none '" + place + "' && exec '" + TROUPE_TEST_BINARY_DIR +
+           "/tools/troupe' start --head --port=0 --node-name=head --num-cpus=1"
+           " --object-store-memory=1MiB --store-patience=2 --spill-dir='" +
+           place + "'"},
+      {"TROUPE_SESSION_BASE=" + cluster.base()});
+  if (started.code != 0) {
+    WARN("only root can mount a small disk: " << started.err);
+    return;
+  }
+  passes(cluster, {"full_disk"});
+  CHECK_THAT(cluster.log_of("head"), contains("cannot spill an object to " + place));
+  CHECK(all_free(cluster));
+}
+
 TEST_CASE("without a store values travel in messages, as on a node that has none") {
   daemons cluster;
   cluster.start_head("head", {"--num-cpus=2", "--object-store-memory=0"});

@@ -213,6 +213,32 @@ void spill() {
   }
 }
 
+/// The store is full, and then the disk: a put says so, what there is stays, and when something
+/// goes all is well again.
+void full_disk() {
+  constexpr std::size_t count = mib / 16;
+  std::vector<object_ref<std::vector<float>>> all;
+  std::string why;
+  while (why.empty() && all.size() < 64) {
+    try {
+      all.push_back(put(numbers(count, static_cast<float>(all.size()))));
+    } catch (const troupe::out_of_memory_error& e) {
+      why = e.what();
+    }
+  }
+  std::cout << all.size() << " values fit; then: " << why << '\n';
+  CHECK(all.size() >= 4);
+  CHECK(why.find("No space left on device") != std::string::npos);
+  for (int i = 0; i < 2; ++i) all.pop_back();
+  for (int round = 0; round < 2; ++round) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      CHECK(*view(all[i], 60s) == numbers(count, static_cast<float>(i)));
+    }
+  }
+  all.resize(all.size() / 2);
+  for (int i = 0; i < 4; ++i) CHECK(fetch(put(numbers(count))) == numbers(count));
+}
+
 void too_large() { CHECK_THROWS_AS(put(numbers(16 * mib)), troupe::out_of_memory_error); }
 
 /// All memory is being read: a put waits for a view to go, and fails when none does.
@@ -300,6 +326,7 @@ const std::map<std::string, std::function<void(const words&)>> scenarios{
     {"sealed", [](const words&) { sealed(); }},
     {"deaths", [](const words&) { deaths(); }},
     {"spill", [](const words&) { spill(); }},
+    {"full_disk", [](const words&) { full_disk(); }},
     {"too_large", [](const words&) { too_large(); }},
     {"pinned", [](const words&) { pinned(); }},
     {"nodes", nodes},

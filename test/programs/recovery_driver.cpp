@@ -70,6 +70,7 @@ void runs_on(const scenario::words& given) {
 /// An actor without restarts on a node that comes back in time: its calls wait, and each runs once.
 struct counter {
   int count() { return ++counted; }
+  void restore(int to) { counted = to; }
   int counted = 0;
 };
 void steady(const scenario::words& given) {
@@ -81,7 +82,12 @@ void steady(const scenario::words& given) {
   }
   std::cout << "ready 1" << std::endl;
   std::string word;
-  std::cin >> word;  // the one cannot be reached now
+  std::cin >> word;  // the first cannot be reached now
+  const auto waits = counters.front().remote<&counter::count>();
+  CHECK_THROWS_AS(troupe::get(waits, 1s), troupe::get_timeout_error);
+  std::cout << "waits 1" << std::endl;
+  CHECK(fetch(waits) == 2);
+  counters.front().remote<&counter::restore>(1);
   for (int i = 2; i <= 500; ++i) {
     std::vector<troupe::object_ref<int>> calls;
     for (const auto& each : counters) calls.push_back(each.remote<&counter::count>());
