@@ -12,7 +12,7 @@ TEST_CASE("the samples run unchanged on a cluster") {
   cluster.start_head("head", {"--num-cpus=2"});
   for (const std::string name :
        {"counter", "chef", "assistant", "square", "parallel", "actor_model", "parameter_server",
-        "pipeline", "supervised_service", "named_service", "broadcast"}) {
+        "inference_pool", "pipeline", "supervised_service", "named_service", "broadcast"}) {
     const command_result ran = run_command(
         {TROUPE_TEST_BINARY_DIR "/samples/sample_" + name},
         {"TROUPE_SESSION_BASE=" + cluster.base(), "TROUPE_ADDRESS=auto", "TROUPE_LOG_LEVEL=error"});
