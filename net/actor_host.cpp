@@ -1,5 +1,6 @@
 #include "net/actor_host.hpp"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,9 @@
 namespace troupe::net {
 
 namespace {
+
+/// So many ends of the head's actors are told again to another life of it.
+constexpr std::size_t most_ended = 1'000;
 
 actors::actor_engine& engine_of(process& here) {
   return static_cast<actors::actor_engine&>(*here.runtime().actors);
@@ -76,7 +80,51 @@ void actor_host::refuse(process_id to, const create_actor& what, const std::stri
   here_.send(to, std::move(notice));
 }
 
+void actor_host::tell_of_birth(process_id owner, const actor_created& what,
+                               const detail::actor_core_ptr& actor) {
+  auto* const notice = new birth_notice(here_, owner, what);
+  const detail::object_ptr born = actor.get()->constructed();
+  if (!born->when_ready(*notice)) {
+    notice->send(*born);
+    delete notice;
+  }
+}
+
+/// Whether that life has begun here before: its owner, started again, sends the creation again.
+bool actor_host::knows(process_id from, const create_actor& what) {
+  detail::actor_core_ptr lives;
+  std::optional<actor_ended> over;
+  {
+    const std::lock_guard guard(mutex_);
+    const auto at = actors_.find(what.actor);
+    if (at != actors_.end() && at->second.incarnation == what.incarnation) {
+      lives = at->second.actor;
+    }
+    for (const actor_ended& one : ended_) {
+      if (one.actor == what.actor && one.incarnation == what.incarnation) over = one;
+    }
+  }
+  if (lives) tell_of_birth(from, {what.actor, what.incarnation, {}}, lives);
+  if (over) here_.send(from, std::move(*over));
+  return lives || over;
+}
+
+void actor_host::owner_renewed(process_id owner) {
+  std::vector<std::pair<actor_created, detail::actor_core_ptr>> living;
+  std::vector<actor_ended> over;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [id, one] : actors_) {
+      if (id.owner == owner) living.push_back({{id, one.incarnation, {}}, one.actor});
+    }
+    over.assign(ended_.begin(), ended_.end());
+  }
+  for (const auto& [what, actor] : living) tell_of_birth(owner, what, actor);
+  for (actor_ended& one : over) here_.send(owner, std::move(one));
+}
+
 void actor_host::on(process_id from, const create_actor& what, const message& carrier) {
+  if (knows(from, what)) return;
   const detail::remote_function* const constructor = core::find_remote(what.constructor);
   if (constructor == nullptr || constructor->creates == nullptr) {
     refuse(from, what,
@@ -119,13 +167,7 @@ void actor_host::on(process_id from, const create_actor& what, const message& ca
   watch->f = [this, id = what.actor, incarnation = what.incarnation](const exit_info& end) {
     ended(id, incarnation, end);
   };
-  auto* const notice =
-      new birth_notice(here_, from, actor_created{what.actor, what.incarnation, {}});
-  const detail::object_ptr born = actor.get()->constructed();
-  if (!born->when_ready(*notice)) {
-    notice->send(*born);
-    delete notice;
-  }
+  tell_of_birth(from, {what.actor, what.incarnation, {}}, actor);
   actor.get()->watch(std::move(watch));
 }
 
@@ -140,8 +182,13 @@ void actor_host::ended(global_id actor, std::uint32_t incarnation, const exit_in
       actors_.erase(at);
     }
   }
-  here_.send(actor.owner,
-             actor_ended{actor, incarnation, static_cast<std::uint8_t>(end.reason), end.message});
+  actor_ended news{actor, incarnation, static_cast<std::uint8_t>(end.reason), end.message};
+  if (actor.owner == here_.head.id) {
+    const std::lock_guard guard(mutex_);
+    ended_.push_back(news);
+    if (ended_.size() > most_ended) ended_.pop_front();
+  }
+  here_.send(actor.owner, std::move(news));
 }
 
 void actor_host::on(process_id from, const call_actor& what, const message& carrier) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <unordered_map>
 
@@ -19,6 +20,8 @@ class actor_host {
   void on(process_id from, const create_actor& what, const message& carrier);
   void on(process_id from, const call_actor& what, const message& carrier);
   void on(process_id from, const end_actor& what);
+  /// The owner, the head, has begun another life, and may have missed what became of its actors.
+  void owner_renewed(process_id owner);
   /// Ends what the process owned.
   void process_gone(process_id gone, const std::string& cause);
   /// What the cluster knows a local actor by; nobody when it was not placed here by it.
@@ -31,6 +34,9 @@ class actor_host {
     detail::actor_core_ptr actor;
   };
   void ended(global_id actor, std::uint32_t incarnation, const exit_info& end);
+  bool knows(process_id from, const create_actor& what);
+  void tell_of_birth(process_id owner, const actor_created& what,
+                     const detail::actor_core_ptr& actor);
   void refuse(process_id to, const create_actor& what, const std::string& why);
 
   process& here_;
@@ -38,6 +44,7 @@ class actor_host {
   mutable std::mutex mutex_;
   std::unordered_map<global_id, hosted> actors_;                  // guarded by mutex_
   std::unordered_map<const detail::actor_core*, global_id> ids_;  // guarded by mutex_
+  std::deque<actor_ended> ended_;  // the last lives of the head's actors; guarded by mutex_
 };
 
 }  // namespace troupe::net

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "net/ids.hpp"
@@ -25,6 +26,13 @@ class actor_life_state {
   using steps = std::vector<step>;
 
   explicit actor_life_state(std::int32_t max_restarts) : restarts_left_(max_restarts) {}
+  /// As its owner has stored it.
+  actor_life_state(std::int32_t restarts_left, actor_phase phase, std::uint32_t incarnation,
+                   peer host)
+      : restarts_left_(restarts_left),
+        phase_(phase),
+        incarnation_(incarnation),
+        host_(std::move(host)) {}
 
   steps begin();
   /// A lease was granted.
@@ -47,6 +55,7 @@ class actor_life_state {
   std::uint8_t reason() const noexcept { return reason_; }
   const std::string& text() const noexcept { return text_; }
   bool has_host() const noexcept { return host_.id != 0; }
+  std::int32_t restarts_left() const noexcept { return restarts_left_; }
 
  private:
   steps over(std::uint8_t reason, const std::string& why);

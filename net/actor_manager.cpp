@@ -11,10 +11,27 @@ namespace troupe::net {
 
 using step = actor_life_state::step;
 
+namespace {
+
+/// So many names that became free are told again to another life of the head.
+constexpr std::size_t most_released = 10'000;
+
+}  // namespace
+
 /// Guarded by the manager's mutex but for what does not change.
 struct actor_manager::owned final : lease_client {
   owned(actor_manager& m, std::uint64_t id, actor_plan p)
       : manager(m), local(id), plan(std::move(p)), life(plan.options.max_restarts) {}
+  owned(actor_manager& m, std::uint64_t id, actor_plan p, const stored_life& known)
+      : manager(m),
+        local(id),
+        plan(std::move(p)),
+        life(known.restarts_left, static_cast<actor_phase>(known.phase), known.incarnation,
+             known.host),
+        lease(known.lease),
+        gpus(known.gpus),
+        lease_node(known.lease_node),
+        unconfirmed(known.host.id != 0) {}
 
   void granted(const lease_granted& what, process_id node) override {
     manager.change(local, [&](owned& self) {
@@ -41,6 +58,7 @@ struct actor_manager::owned final : lease_client {
   lease_id lease = 0;
   std::vector<std::uint32_t> gpus;  ///< of that lease
   process_id lease_node = 0;
+  bool unconfirmed = false;  ///< of an earlier life: nobody has said that its process lives
 };
 
 /// What is done without the lock.
@@ -62,6 +80,13 @@ actor_manager::~actor_manager() = default;
 
 global_id actor_manager::own(actor_plan plan) {
   const std::uint64_t local = sharing_.next_local();
+  hold(local);
+  const std::lock_guard guard(mutex_);
+  actors_.emplace(local, std::make_shared<owned>(*this, local, std::move(plan)));
+  return {here_.self(), local};
+}
+
+void actor_manager::hold(std::uint64_t local) {
   sharing_.own(local, [this, local] {
     change(local, [](owned& self) {
       return self.life.kill(static_cast<std::uint8_t>(exit_reason::out_of_scope),
@@ -75,12 +100,67 @@ global_id actor_manager::own(actor_plan plan) {
       actors_.erase(at);
     }
   });
-  const global_id id{here_.self(), local};
-  sharing_.count(id, here_.self(), 1);
-  const std::lock_guard guard(mutex_);
-  actors_.emplace(local, std::make_shared<owned>(*this, local, std::move(plan)));
-  return id;
+  sharing_.count({here_.self(), local}, here_.self(), 1);
 }
+
+// -- another life of this process -----------------------------------------------------------------
+
+void actor_manager::take_up(std::uint64_t local, actor_plan plan, const stored_life& life) {
+  hold(local);
+  const bool placed = life.host.id != 0;
+  {
+    const std::lock_guard guard(mutex_);
+    actors_.emplace(local, std::make_shared<owned>(*this, local, std::move(plan), life));
+  }
+  if (placed) {
+    here_.net->learn(life.host);
+  } else {
+    begin({here_.self(), local});
+  }
+}
+
+void actor_manager::confirm(process_id host) {
+  work outside;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [local, actor] : actors_) {
+      if (!actor->unconfirmed || actor->life.host().id != host) continue;
+      actor->unconfirmed = false;
+      outside.creations.push_back(
+          {actor, actor->life.host(), actor->life.incarnation(), actor->lease, actor->gpus});
+    }
+  }
+  finish(outside);
+}
+
+void actor_manager::lose_unconfirmed(const std::set<process_id>& living) {
+  std::set<process_id> lost;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [local, actor] : actors_) {
+      if (actor->unconfirmed && living.count(actor->life.host().id) == 0) {
+        lost.insert(actor->life.host().id);
+      }
+    }
+  }
+  for (const process_id one : lost) process_gone(one, "it ended while the head was away");
+}
+
+std::vector<lease_id> actor_manager::leases_of(process_id node) const {
+  std::vector<lease_id> result;
+  const std::lock_guard guard(mutex_);
+  for (const auto& [local, actor] : actors_) {
+    if (actor->lease != 0 && actor->lease_node == node) result.push_back(actor->lease);
+  }
+  return result;
+}
+
+void actor_manager::head_renewed() {
+  const std::lock_guard guard(mutex_);
+  for (const release_name& one : released_) here_.send(here_.head.id, one);
+}
+
+// -- lives ----------------------------------------------------------------------------------------
 
 void actor_manager::begin(global_id actor) {
   change(actor.local, [](owned& self) { return self.life.begin(); });
@@ -96,7 +176,13 @@ void actor_manager::change(std::uint64_t actor, F&& f) {
     owned& self = *at->second;
     const peer host = self.life.host();
     const std::uint32_t incarnation = self.life.incarnation();
-    carry_out(self, f(self), host, incarnation, outside);
+    const auto steps = f(self);
+    carry_out(self, steps, host, incarnation, outside);
+    if (on_change && !steps.empty()) {
+      on_change({self.local, self.life.incarnation(), self.life.restarts_left(),
+                 static_cast<std::uint8_t>(self.life.phase()), self.life.host(), self.lease,
+                 self.lease_node, self.gpus});
+    }
   }
   finish(outside);
 }
@@ -145,9 +231,10 @@ void actor_manager::carry_out(owned& of, const actor_life_state::steps& steps,
       }
       case step::bury:
         if (!of.plan.options.name.empty()) {
-          here_.send(here_.head.id, release_name{of.plan.options.in_namespace,
-                                                 of.plan.options.name,
-                                                 {here_.self(), of.local}});
+          released_.push_back(
+              {of.plan.options.in_namespace, of.plan.options.name, {here_.self(), of.local}});
+          if (released_.size() > most_released) released_.pop_front();
+          here_.send(here_.head.id, released_.back());
         }
         break;
     }
@@ -175,7 +262,7 @@ void actor_manager::finish(work& outside) {
     }
     message packed = pack(std::move(order));
     packed.attachments = std::move(carrier.attachments);
-    here_.net->send(one.host.id, std::move(packed));
+    here_.send_message(one.host.id, std::move(packed));
   }
 }
 
@@ -223,8 +310,12 @@ void actor_manager::on(process_id, const actor_ended& what) {
 }
 
 void actor_manager::on(process_id, const kill_actor& what) {
-  change(what.actor,
-         [&](owned& self) { return self.life.kill(what.reason, what.text, !what.no_restart); });
+  change(what.actor, [&](owned& self) {
+    const bool over =
+        !what.no_restart && what.incarnation != 0 && what.incarnation < self.life.incarnation();
+    if (over) return actor_life_state::steps{};
+    return self.life.kill(what.reason, what.text, !what.no_restart);
+  });
 }
 
 void actor_manager::on(process_id from, const lease_revoked& what) {

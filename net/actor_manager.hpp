@@ -2,16 +2,19 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include <troupe/actor.hpp>
 
 #include "net/actor_life_state.hpp"
+#include "net/control_records.hpp"
 #include "net/object_sharing.hpp"
 #include "net/process.hpp"
 #include "net/task_owner.hpp"
@@ -38,6 +41,19 @@ class actor_manager {
   global_id own(actor_plan plan);
   /// Begins its first life.
   void begin(global_id actor);
+  /// Takes up an actor of an earlier life of this process. One without a place is begun; of one
+  /// with a place its process must be found again: `confirm`, or `lose_unconfirmed`.
+  void take_up(std::uint64_t local, actor_plan plan, const stored_life& life);
+  /// That process lives: its actors' creation is sent again, in case it was lost.
+  void confirm(process_id host);
+  /// What was taken up and whose process is not among these has lost it.
+  void lose_unconfirmed(const std::set<process_id>& living);
+  /// Told of each change of an actor's life, before anything of it is sent. Set once, at the start.
+  std::function<void(const stored_life&)> on_change;
+  /// The head has begun another life: it may have missed which names are free.
+  void head_renewed();
+  /// The leases of a node that actors have.
+  std::vector<lease_id> leases_of(process_id node) const;
   void kill(std::uint64_t actor, exit_reason reason, const std::string& text, bool may_restart);
 
   void on(process_id from, const locate_actor& what);
@@ -54,6 +70,7 @@ class actor_manager {
   struct owned;
   struct work;
 
+  void hold(std::uint64_t local);
   actor_at tell(const owned& of) const;
   void carry_out(owned& of, const actor_life_state::steps& steps, const peer& host_before,
                  std::uint32_t incarnation_before, work& outside);
@@ -65,7 +82,8 @@ class actor_manager {
   lease_desk& desk_;
   object_sharing& sharing_;
   mutable std::mutex mutex_;
-  std::unordered_map<std::uint64_t, std::shared_ptr<owned>> actors_;  // guarded by mutex_
+  std::unordered_map<std::uint64_t, std::shared_ptr<owned>> actors_;  // guarded by mutex_, as below
+  std::deque<release_name> released_;  // the last names that became free
 };
 
 }  // namespace troupe::net

@@ -156,6 +156,8 @@ std::array<std::byte, batch_header_bytes> encode_header(const batch_header& head
   put(at, header.count);
   put(at, header.nack_generation);
   put(at, header.parts);
+  put(at, header.sender_epoch);
+  put(at, header.receiver_epoch);
   return bytes;
 }
 
@@ -177,6 +179,8 @@ std::optional<batch_header> decode_header(std::span<const std::byte> bytes) noex
   header.count = take<std::uint32_t>(at);
   header.nack_generation = take<std::uint32_t>(at);
   header.parts = take<std::uint32_t>(at);
+  header.sender_epoch = take<short_epoch>(at);
+  header.receiver_epoch = take<short_epoch>(at);
   return header;
 }
 

@@ -45,9 +45,18 @@ inline constexpr std::uint16_t probe = 2;     ///< answer at once with what has 
 inline constexpr std::uint16_t nack = 4;      ///< send again from `ack` on
 inline constexpr std::uint16_t who = 8;       ///< asks for a hello on this same connection
 inline constexpr std::uint16_t refusal = 16;  ///< `reason` says why the sender is not heard
+inline constexpr std::uint16_t head = 32;     ///< with `who`: the head itself, not its node
 }  // namespace batch_flag
 
-enum class refusal_reason : std::uint16_t { none, version, not_receiver, forgotten };
+/// `other_life`: the batch was for an earlier life of the receiver.
+enum class refusal_reason : std::uint16_t { none, version, not_receiver, forgotten, other_life };
+
+/// The epoch of a process in a header: its last bits.
+using short_epoch = std::uint16_t;
+/// How much later `a` is than `b`, which is less than half of all there are; below zero: earlier.
+inline int later_by(short_epoch a, short_epoch b) noexcept {
+  return static_cast<std::int16_t>(static_cast<short_epoch>(a - b));
+}
 
 struct batch_header {
   std::uint32_t version = 0;
@@ -62,6 +71,8 @@ struct batch_header {
   std::uint32_t count = 0;  ///< messages
   std::uint32_t nack_generation = 0;  ///< of the batch that showed the gap
   std::uint32_t parts = 0;            ///< frames of big parts that follow on the same connection
+  short_epoch sender_epoch = 0;
+  short_epoch receiver_epoch = 0;  ///< what the sender believes
 
   bool has(std::uint16_t flag) const noexcept { return (flags & flag) != 0; }
 };

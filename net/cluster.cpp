@@ -25,6 +25,7 @@ using clock = std::chrono::steady_clock;
 constexpr auto register_timeout = std::chrono::seconds(20);
 constexpr auto answer_timeout = std::chrono::seconds(60);
 constexpr auto node_watch_period = std::chrono::seconds(1);
+constexpr auto head_retry_period = std::chrono::seconds(1);
 
 endpoint_options options_for(const cluster_address& at, const config& settings) {
   endpoint_options options;
@@ -385,6 +386,15 @@ void cluster::handle(process_id from, message&& what) {
 
 void cluster::unreachable(process_id peer, const std::string& why) {
   if (closed_.load()) return;
+  if (peer == here_.head.id) {
+    // It may be started again; whether it is gone for good, this process's node knows.
+    here_.net->post_at(clock::now() + head_retry_period, [this] {
+      if (closed_.load()) return;
+      here_.net->learn(here_.head);
+      tell_head_again();
+    });
+    return;
+  }
   if (peer == here_.node.id) {
     {
       const std::lock_guard guard(mutex_);
@@ -393,6 +403,28 @@ void cluster::unreachable(process_id peer, const std::string& why) {
     end("its node cannot be reached: " + why);
   }
   process_gone(peer, why);
+}
+
+void cluster::renewed(const peer& who) {
+  if (closed_.load() || who.id != here_.head.id) return;
+  log::info("the head was started again (life ", who.epoch, ")");
+  tell_head_again();
+}
+
+void cluster::tell_head_again() {
+  const no_store_scope on_this_thread;
+  manager_->head_renewed();
+  host_->owner_renewed(here_.head.id);
+  directory_->owner_renewed(here_.head.id);
+  groups_->head_renewed();
+  desk_->head_renewed();
+  std::vector<message> open;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [request, asked] : names_) open.push_back(asked->asked);
+    if (status_) open.push_back(pack(ask_status{}));
+  }
+  for (message& one : open) here_.net->send(here_.head.id, std::move(one));
 }
 
 void cluster::process_gone(process_id gone, const std::string& cause) {
@@ -428,14 +460,14 @@ std::uint64_t cluster::next_request() {
   return ++last_request_;
 }
 
-name_reply cluster::ask_names(process_id whom, message what, std::uint64_t request,
-                              const char* for_what) {
+name_reply cluster::ask_names(message what, std::uint64_t request, const char* for_what) {
   auto asked = std::make_shared<question<name_reply>>();
+  asked->asked = what;
   {
     const std::lock_guard guard(mutex_);
     names_[request] = asked;
   }
-  here_.net->send(whom, std::move(what));
+  here_.net->send(here_.head.id, std::move(what));
   try {
     detail::wait_until_ready(*asked->answered, clock::now() + answer_timeout);
   } catch (const get_timeout_error&) {
@@ -483,8 +515,8 @@ detail::actor_core_ptr cluster::find_actor(std::string_view name, std::string_vi
   const std::string in =
       in_namespace.empty() ? here_.runtime().settings.job_namespace : std::string(in_namespace);
   const std::uint64_t request = next_request();
-  const name_reply found = ask_names(here_.head.id, pack(find_name{request, in, std::string(name)}),
-                                     request, "get_actor");
+  const name_reply found =
+      ask_names(pack(find_name{request, in, std::string(name)}), request, "get_actor");
   if (!found.actor) {
     throw actor_name_error("there is no actor '" + std::string(name) + "'" +
                            (in.empty() ? "" : " in namespace '" + in + "'") +
@@ -565,8 +597,7 @@ detail::actor_core_ptr cluster::create_actor(const detail::class_info& info,
   if (!named.name.empty()) {
     const std::uint64_t request = next_request();
     const name_reply reply =
-        ask_names(here_.head.id,
-                  pack(register_name{request, named.in_namespace, named.name,
+        ask_names(pack(register_name{request, named.in_namespace, named.name,
                                      std::string(info.name), id, here_.net->self()}),
                   request, "remote");
     if (!reply.done) {
@@ -622,7 +653,7 @@ detail::actor_core_ptr cluster::adopt_by_head(const detail::class_info& info,
   const std::uint64_t request = order.request;
   message packed = pack(std::move(order));
   packed.attachments = std::move(carrier.attachments);
-  const name_reply reply = ask_names(here_.head.id, std::move(packed), request, "remote");
+  const name_reply reply = ask_names(std::move(packed), request, "remote");
   if (!reply.done && !given.get_if_exists) {
     throw actor_name_error("the name '" + std::string(given.name) +
                            "' is taken by an actor of class " + reply.class_name +

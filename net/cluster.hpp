@@ -82,17 +82,20 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   struct question {
     detail::object_ptr answered = detail::object_ptr::adopt(new detail::value_object<void>);
     Reply reply;
-    std::string failed;
+    message asked;  ///< to be asked again of another life of the head
   };
   using name_question = std::shared_ptr<question<name_reply>>;
 
   // -- endpoint_handler ---------------------------------------------------------------------------
   void received(process_id from, message&& what) override;
   void unreachable(process_id peer, const std::string& why) override;
+  void renewed(const peer& who) override;
 
   void handle(process_id from, message&& what);
   void process_gone(process_id gone, const std::string& cause);
-  name_reply ask_names(process_id whom, message what, std::uint64_t request, const char* for_what);
+  /// Asks and tells the head again what it may not have heard.
+  void tell_head_again();
+  name_reply ask_names(message what, std::uint64_t request, const char* for_what);
   std::uint64_t next_request();
   actor_plan plan_of(const detail::class_info& info, detail::actor_call& creation,
                      const options& given);

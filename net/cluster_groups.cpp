@@ -1,6 +1,7 @@
 #include "net/cluster_groups.hpp"
 
 #include <utility>
+#include <vector>
 
 #include <troupe/detail/waiting.hpp>
 #include <troupe/error.hpp>
@@ -14,6 +15,8 @@ namespace troupe::net {
 namespace {
 
 constexpr auto answer_timeout = std::chrono::seconds(60);
+/// So many removals are told again to another life of the head.
+constexpr std::size_t most_removed = 10'000;
 
 detail::value_object<void>& signal(const detail::object_ptr& of) {
   return static_cast<detail::value_object<void>&>(*of);
@@ -29,12 +32,10 @@ cluster_groups::question_ptr cluster_groups::ask(ask_group what, bool fails) {
   {
     const std::lock_guard guard(mutex_);
     what.request = ++last_request_;
+    asked->asked = what;
     open_.emplace(what.request, asked);
   }
-  if (!here_.send(here_.head.id, std::move(what))) {
-    signal(asked->answered)
-        .set_failure(failure_with<connection_error>("the head of the cluster is gone"));
-  }
+  here_.send(here_.head.id, std::move(what));
   return asked;
 }
 
@@ -65,9 +66,11 @@ placement_group_id cluster_groups::create(core::group_spec wanted) {
   order.strategy = static_cast<group_strategy>(wanted.strategy);
   order.detached = wanted.detached;
   for (const core::resource_set& one : wanted.bundles) order.bundles.push_back(to_demand(one));
-  if (!here_.send(here_.head.id, std::move(order))) {
-    throw connection_error("placement_group: the head of the cluster is gone");
+  {
+    const std::lock_guard guard(mutex_);
+    unconfirmed_.emplace(id, order);
   }
+  here_.send(here_.head.id, std::move(order));
   if (named) {
     // The refusal of a taken name stands before this answer.
     const question_ptr asked = ask({0, id, {}, {}, false}, false);
@@ -82,7 +85,28 @@ detail::object_ptr cluster_groups::ready(placement_group_id id) {
 }
 
 void cluster_groups::remove(placement_group_id id) noexcept {
+  {
+    const std::lock_guard guard(mutex_);
+    removed_.push_back(to_global(id));
+    if (removed_.size() > most_removed) removed_.pop_front();
+    unconfirmed_.erase(to_global(id));
+  }
   here_.send(here_.head.id, remove_group{to_global(id)});
+}
+
+void cluster_groups::head_renewed() {
+  std::vector<create_group> created;
+  std::vector<global_id> removed;
+  std::vector<ask_group> asked;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [id, order] : unconfirmed_) created.push_back(order);
+    removed.assign(removed_.begin(), removed_.end());
+    for (const auto& [request, one] : open_) asked.push_back(one->asked);
+  }
+  for (create_group& one : created) here_.send(here_.head.id, std::move(one));
+  for (const global_id id : removed) here_.send(here_.head.id, remove_group{id});
+  for (ask_group& one : asked) here_.send(here_.head.id, std::move(one));
 }
 
 core::placement_groups::found cluster_groups::find(std::string_view name,
@@ -128,6 +152,7 @@ void cluster_groups::on(process_id, group_reply what) {
   const std::string gone = "the placement group is gone: " + what.why;
   {
     const std::lock_guard guard(mutex_);
+    if (what.group) unconfirmed_.erase(what.group);
     const auto at = open_.find(what.request);
     if (at == open_.end()) return;  // also a refusal, which the next answer repeats
     asked = std::move(at->second);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -27,6 +29,8 @@ class cluster_groups final : public core::placement_groups {
                          std::string_view who) override;
 
   void on(process_id from, group_reply what);
+  /// Another life of the head: it is told and asked again what it may not have heard.
+  void head_renewed();
   /// This process has left the cluster: nobody answers any more.
   void abandon_all();
 
@@ -34,6 +38,7 @@ class cluster_groups final : public core::placement_groups {
   struct question {
     detail::object_ptr answered;  ///< without value; fails when the group is gone, if `fails`
     bool fails = false;
+    ask_group asked;
     group_reply reply;
   };
   using question_ptr = std::shared_ptr<question>;
@@ -45,6 +50,8 @@ class cluster_groups final : public core::placement_groups {
   std::uint64_t last_group_ = 0;  // guarded by mutex_, as below
   std::uint64_t last_request_ = 0;
   std::unordered_map<std::uint64_t, question_ptr> open_;
+  std::map<global_id, create_group> unconfirmed_;  ///< that the head has not said it knows
+  std::deque<global_id> removed_;                  ///< the last
 };
 
 inline global_id to_global(placement_group_id id) { return {id.creator, id.number}; }

@@ -54,6 +54,7 @@ void control_groups::lost(time now, group& of, process_id node) {
     any = true;
   }
   if (!any) return;
+  keep(of, false);
   of.why = "it has lost bundles with their node";
   of.retry_at.reset();
   of.retry_after = first_retry;
@@ -186,6 +187,8 @@ void control_groups::commit(time, group& of) {
   for (std::size_t i = 0; i < of.plan.size(); ++i) {
     if (of.plan[i] != 0) of.where[i] = of.plan[i];
   }
+  of.was_created = true;
+  keep(of, false);
   const bool alone = nodes_in(of.where).size() == 1;
   for (const process_id node : nodes_in(of.plan)) {
     send(node, commit_bundles{of.spec.group, of.attempt, alone});
@@ -203,14 +206,88 @@ void control_groups::created(group& of) {
   for (const auto& [who, asked] : std::exchange(of.curious, {})) {
     send(who, reply_to(asked.request, of));
   }
+  send_waiting(of);
+}
+
+void control_groups::send_waiting(group& of) {
   waiting_ -= of.waiting.size();
   for (auto& [who, wanted] : std::exchange(of.waiting, {})) send_on(of, who, std::move(wanted));
+}
+
+// -- another life of the head ---------------------------------------------------------------------
+
+void control_groups::keep(const group& of, bool promised) {
+  const std::string& name = of.spec.name;
+  changes_.push_back(put_row(store_table::groups, key_of(of.spec.group), name,
+                             stored_group{of.spec, of.order, of.where, of.was_created}, promised));
+}
+
+void control_groups::recover(std::uint32_t life, std::vector<stored_group>&& known) {
+  last_attempt_ = std::uint64_t{life} << 32;
+  for (stored_group& one : known) {
+    group of;
+    std::string wrong;
+    for (const demand& amount : one.spec.bundles) {
+      of.bundles.push_back(to_resources(amount, wrong).value_or(core::resource_set()));
+    }
+    of.order = one.order;
+    of.where = std::move(one.where);
+    of.where.resize(of.bundles.size(), 0);
+    of.was_created = one.was_created;
+    last_order_ = std::max(last_order_, of.order);
+    const global_id id = one.spec.group;
+    if (!one.spec.name.empty()) names_.emplace(std::pair(one.spec.in_namespace, one.spec.name), id);
+    of.spec = std::move(one.spec);
+    if (!of.placed()) unplaced_.insert(id);
+    groups_.emplace(id, std::move(of));
+  }
+}
+
+void control_groups::node_returned(time now, process_id node,
+                                   const std::vector<join_cluster::reservation>& has) {
+  std::set<std::pair<global_id, std::uint32_t>> seen;
+  for (const join_cluster::reservation& one : has) {
+    group* const of = find(one.group);
+    const auto is_there = [&](std::uint32_t bundle) {
+      return bundle < of->where.size() && of->where[bundle] == node;
+    };
+    if (of == nullptr || !std::all_of(one.bundles.begin(), one.bundles.end(), is_there)) {
+      // Removed meanwhile, or of an attempt that the earlier life did not finish.
+      send(node, drop_bundles{one.group, one.attempt, "it was removed while the head was away"});
+      continue;
+    }
+    for (const std::uint32_t bundle : one.bundles) seen.emplace(one.group, bundle);
+    if (one.committed) continue;
+    send(node, commit_bundles{one.group, one.attempt, nodes_in(of->where).size() == 1});
+  }
+  for (auto& [id, of] : groups_) {
+    bool any = false;
+    for (std::uint32_t bundle = 0; bundle < of.where.size(); ++bundle) {
+      if (of.where[bundle] != node || seen.count({id, bundle}) != 0) continue;
+      of.where[bundle] = 0;
+      any = true;
+    }
+    if (any) {
+      of.why = "its node came back without bundles of it";
+      unplaced_.insert(id);
+      keep(of, false);
+    }
+    send_waiting(of);
+  }
+  changed_ = true;
+  try_all(now);
 }
 
 // -- the life of a group --------------------------------------------------------------------------
 
 void control_groups::received(time now, process_id from, create_group what) {
-  if (groups_.count(what.group) != 0 || removed_.contains(what.group)) return;
+  if (groups_.count(what.group) != 0 || removed_.contains(what.group)) {
+    // The creator says it again to another life of the head.
+    const group* const known = find(what.group);
+    return send(
+        from, group_reply{
+                  0, what.group, known != nullptr ? known->phase() : group_phase::removed, {}, {}});
+  }
   const auto refuse_group = [&](const std::string& why) {
     // Whoever asks for it by its id is told so.
     removed_.insert(what.group);
@@ -239,6 +316,8 @@ void control_groups::received(time now, process_id from, create_group what) {
   fresh.spec = std::move(what);
   group& added = groups_.emplace(id, std::move(fresh)).first->second;
   unplaced_.insert(id);
+  keep(added, added.spec.detached);  // another one goes with its program
+  send(from, group_reply{0, id, group_phase::pending, {}, {}});
   try_place(now, added);
 
   for (early& e : std::exchange(early_, {})) {
@@ -264,6 +343,7 @@ void control_groups::remove(time now, global_id id, const std::string& why) {
   group of = std::move(found->second);
   groups_.erase(found);
   unplaced_.erase(id);
+  changes_.push_back(remove_row(store_table::groups, key_of(id)));
   if (!of.spec.name.empty()) names_.erase({of.spec.in_namespace, of.spec.name});
   const std::string text = name_of(of) + " is gone: " + why;
   std::set<process_id> nodes = nodes_in(of.where);

@@ -15,6 +15,7 @@
 #include "core/resources.hpp"
 #include "net/bounded_set.hpp"
 #include "net/bundle_placement.hpp"
+#include "net/control_records.hpp"
 #include "net/ids.hpp"
 #include "net/messages.hpp"
 #include "net/placement.hpp"
@@ -49,10 +50,17 @@ class control_groups {
   std::vector<std::pair<process_id, outgoing>> take_outgoing() {
     return std::exchange(outgoing_, {});
   }
+  /// What is to be stored before that is sent.
+  std::vector<store_change> take_changes() { return std::exchange(changes_, {}); }
 
   // -- of the control -----------------------------------------------------------------------------
   void node_joined(time now, const join_cluster& what, const core::resource_set& total);
   void node_reported(time now, process_id node, const demand& available);
+  /// Groups of an earlier life of the head; before anything else. Attempts of this one have numbers
+  /// of their own.
+  void recover(std::uint32_t life, std::vector<stored_group>&& known);
+  /// A node of that life has come back, with these bundles; after `node_joined`.
+  void node_returned(time now, process_id node, const std::vector<join_cluster::reservation>& has);
   void node_gone(time now, process_id node);
   /// A process is dead: its groups go with it, unless they are detached.
   void process_gone(time now, process_id who);
@@ -101,6 +109,8 @@ class control_groups {
   void give_up_attempt(time now, group& of, const std::string& why);
   void commit(time now, group& of);
   void created(group& of);
+  void send_waiting(group& of);
+  void keep(const group& of, bool promised);
   void remove(time now, global_id id, const std::string& why);
   void lost(time now, group& of, process_id node);
   void send_on(group& of, process_id to, request_lease&& what);
@@ -114,6 +124,7 @@ class control_groups {
   void send(process_id to, outgoing what) { outgoing_.emplace_back(to, std::move(what)); }
 
   std::vector<std::pair<process_id, outgoing>> outgoing_;
+  std::vector<store_change> changes_;
   std::vector<placement_node> nodes_;  ///< less what is being prepared there
   std::map<global_id, group> groups_;
   std::map<std::pair<std::string, std::string>, global_id> names_;

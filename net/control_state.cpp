@@ -11,53 +11,97 @@ namespace troupe::net {
 void control_state::received(time now, process_id from, join_cluster what) {
   const auto refuse = [&](const std::string& why) {
     note(log_level::warn, "refused node '" + what.name + "': " + why);
-    send(from, joined{why});
+    send(from, joined{why, false, {}, {}});
   };
   std::string wrong;
   if (what.node.id != from) return refuse("it says to be another process than the one that sent");
   if (dead_.contains(from)) return refuse("it was declared dead; start it again");
   const auto total = to_resources(what.total, wrong);
   if (!total) return refuse("its resources make no sense: " + wrong);
-  for (const auto& [id, other] : nodes_) {
-    if (other.info.name != what.name || id == from) continue;
-    if (other.info.node.host != what.node.host) {
-      return refuse("the cluster has a node '" + what.name + "' already, at " +
-                    other.info.node.remote + "; choose another --node-name");
-    }
-    // Two daemons of one name and session cannot live at once: the older one has crashed.
-    node_gone(now, id, "another process took its place", false);
-    break;
+  const auto back = awaited_.find(from);
+  if (what.returning && back == awaited_.end()) {
+    return refuse("the head that was started again does not know it: it was declared dead before");
   }
+  const auto name_taken = [&](const auto& others) -> const join_cluster* {
+    for (const auto& [id, other] : others) {
+      if (other.info.name == what.name && id != from) return &other.info;
+    }
+    return nullptr;
+  };
+  const join_cluster* other = name_taken(nodes_);
+  const bool other_awaited = other == nullptr;
+  if (other_awaited) other = name_taken(awaited_);
+  if (other != nullptr && other->node.host != what.node.host) {
+    return refuse("the cluster has a node '" + what.name + "' already, at " + other->node.remote +
+                  "; choose another --node-name");
+  }
+  // Two daemons of one name and session cannot live at once: the older one has crashed.
+  if (other != nullptr) {
+    const process_id older = other->node.id;
+    if (other_awaited) {
+      give_up_awaited(now, older, "another process took its place");
+    } else {
+      node_gone(now, older, "another process took its place", false);
+    }
+  }
+  const auto processes = std::exchange(what.processes, {});
+  const auto reservations = std::exchange(what.reservations, {});
+  const auto available = std::exchange(what.available, {});
+  const bool returning = std::exchange(what.returning, false);
   node& added = nodes_[from];
-  added.last.available = what.total;
+  added.last.available = returning ? available : what.total;
   added.info = std::move(what);
   added.heard = now;
-  note(log_level::info, "node '" + added.info.name + "' has joined");
-  send(from, joined{});
-  for (const auto& [id, living] : jobs_) send(from, living.started);
+  keep(put_row(store_table::nodes, key_of(from), added.info.name, added.info));
+  note(log_level::info,
+       "node '" + added.info.name + "' has " + (returning ? "come back" : "joined"));
+  if (returning) {
+    const awaited_node before = std::move(back->second);
+    awaited_.erase(back);
+    welcome_back(now, from, before, processes);
+  } else {
+    send(from, joined{});
+    tell_of_jobs(from);
+  }
   groups_.node_joined(now, added.info, *total);
+  if (returning) {
+    groups_.node_returned(now, from, reservations);
+    groups_.node_reported(now, from, available);
+  }
   membership_changed(now);
+}
+
+/// Of the jobs that live, and of those that have ended and whose detached actors live.
+void control_state::tell_of_jobs(process_id to) {
+  for (const auto& [id, living] : jobs_) send(to, living.started);
+  for (const auto& [id, ended] : ended_jobs_) {
+    send(to, ended.started);
+    send(to, job_ended{id});
+  }
 }
 
 void control_state::received(time now, process_id from, node_report what) {
   const auto found = nodes_.find(from);
   if (found == nodes_.end()) {
-    return send(from, joined{"it is not part of the cluster (any more); start it again"});
+    return send(from,
+                joined{"it is not part of the cluster (any more); start it again", false, {}, {}});
   }
   node& of = found->second;
   of.heard = now;
   if (of.last.available != what.available) view_changed();
   groups_.node_reported(now, from, what.available);
   of.last = std::move(what);
-  if (from != settings_.self.id) send(from, joined{});
+  if (from != settings_.self.id) send(from, joined{}, true);
   send_view_if_due(now);
 }
 
 void control_state::received(time, process_id from, process_joined what) {
-  const auto found = nodes_.find(from);
-  if (found != nodes_.end() && !dead_.contains(what.process)) {
-    found->second.processes.insert(what.process);
-  }
+  if (is_node(from) && !dead_.contains(what.process)) add_process(from, what.process);
+}
+
+void control_state::add_process(process_id at, process_id which) {
+  if (!nodes_.at(at).processes.insert(which).second) return;
+  keep(put_row(store_table::processes, key_of(which), nodes_.at(at).info.name, at));
 }
 
 void control_state::received(time now, process_id from, process_died what) {
@@ -74,6 +118,7 @@ void control_state::node_gone(time now, process_id who, const std::string& cause
   if (found == nodes_.end()) return;
   const node gone = std::move(found->second);
   nodes_.erase(found);
+  keep(remove_row(store_table::nodes, key_of(who)));
   note(clean ? log_level::info : log_level::warn,
        "node '" + gone.info.name + "' is gone: " + cause);
   declare_dead(now, who, cause, clean);
@@ -86,8 +131,14 @@ void control_state::node_gone(time now, process_id who, const std::string& cause
 
 void control_state::declare_dead(time now, process_id who, const std::string& cause, bool clean) {
   if (!dead_.insert(who)) return;
-  std::erase_if(names_, [who](const auto& entry) { return entry.second.owner.id == who; });
-  broadcast(process_died{who, cause, clean});
+  for (auto at = names_.begin(); at != names_.end();) {
+    at = at->second.owner.id == who ? forget_name(at) : std::next(at);
+  }
+  const process_died news{who, cause, clean};
+  keep(remove_row(store_table::processes, key_of(who)));
+  remember_dead(news);
+  broadcast(news);
+  effects_.emplace_back(process_over{news});
   if (!clean) effects_.emplace_back(forget_process{who});
   groups_.process_gone(now, who);
   if (const auto driver = drivers_.find(who); driver != drivers_.end()) {
@@ -98,8 +149,10 @@ void control_state::declare_dead(time now, process_id who, const std::string& ca
 void control_state::tick(time now) {
   std::vector<process_id> silent;
   for (const auto& [id, n] : nodes_) {
-    if (id != settings_.self.id && now - n.heard >= settings_.node_timeout) silent.push_back(id);
+    const bool own = id == settings_.self.id || id == settings_.own_node;
+    if (!own && now - n.heard >= settings_.node_timeout) silent.push_back(id);
   }
+  if (recovering_) look_after_awaited(now);
   groups_.tick(now);
   for (const process_id id : silent) {
     const auto seconds =
@@ -112,7 +165,8 @@ void control_state::tick(time now) {
 std::vector<peer> control_state::quiet_nodes(time now) const {
   std::vector<peer> result;
   for (const auto& [id, n] : nodes_) {
-    if (id != settings_.self.id && now - n.heard >= settings_.quiet_after) {
+    const bool own = id == settings_.self.id || id == settings_.own_node;
+    if (!own && now - n.heard >= settings_.quiet_after) {
       result.push_back(n.info.node);
     }
   }
@@ -134,7 +188,7 @@ void control_state::membership_changed(time now) {
 }
 
 void control_state::send_view_if_due(time now) {
-  if (!view_dirty_ || now - view_sent_ < settings_.view_interval) return;
+  if (nodes_.empty() || !view_dirty_ || now - view_sent_ < settings_.view_interval) return;
   view_dirty_ = false;
   view_sent_ = now;
   broadcast(make_view());
@@ -144,6 +198,10 @@ cluster_view control_state::make_view() const {
   cluster_view view;
   for (const auto& [id, n] : nodes_) {
     view.nodes.push_back({n.info.node, n.info.name, n.info.total, n.last.available, n.info.labels});
+  }
+  // What needs them waits for them, and is not refused.
+  for (const auto& [id, n] : awaited_) {
+    view.nodes.push_back({n.info.node, n.info.name, n.info.total, {}, n.info.labels});
   }
   return view;
 }
@@ -157,7 +215,13 @@ void control_state::received(time, process_id from, job_started what) {
   drivers_.emplace(what.driver.id, what.job);
   broadcast(what);
   const job_id id = what.job;
-  jobs_.emplace(id, job{std::move(what)});
+  keep_job(jobs_.emplace(id, job{std::move(what)}).first->second, false);
+  keep(put_row(store_table::meta, "next_job", {}, next_job_));
+}
+
+void control_state::keep_job(const job& of, bool ended) {
+  keep(put_row(store_table::jobs, std::to_string(of.started.job), of.started.process.executable,
+               stored_job{of.started, ended}));
 }
 
 void control_state::received(time now, process_id from, job_ended what) {
@@ -168,9 +232,34 @@ void control_state::end_job(time now, job_id id) {
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return;
   drivers_.erase(found->second.started.driver.id);
-  jobs_.erase(found);
+  if (found->second.held > 0) {
+    keep_job(found->second, true);
+    ended_jobs_.insert(jobs_.extract(found));
+  } else {
+    jobs_.erase(found);
+    keep(remove_row(store_table::jobs, std::to_string(id)));
+  }
   broadcast(job_ended{id});
   groups_.job_ended(now, id);
+}
+
+void control_state::hold_job(job_id id) {
+  if (const auto living = jobs_.find(id); living != jobs_.end()) ++living->second.held;
+  if (const auto ended = ended_jobs_.find(id); ended != ended_jobs_.end()) ++ended->second.held;
+}
+
+void control_state::release_job(job_id id) {
+  if (const auto living = jobs_.find(id); living != jobs_.end()) --living->second.held;
+  const auto ended = ended_jobs_.find(id);
+  if (ended == ended_jobs_.end() || --ended->second.held > 0) return;
+  ended_jobs_.erase(ended);
+  keep(remove_row(store_table::jobs, std::to_string(id)));
+}
+
+const job_started* control_state::find_job(job_id id) const {
+  if (const auto living = jobs_.find(id); living != jobs_.end()) return &living->second.started;
+  const auto ended = ended_jobs_.find(id);
+  return ended != ended_jobs_.end() ? &ended->second.started : nullptr;
 }
 
 // -- names ----------------------------------------------------------------------------------------
@@ -183,6 +272,13 @@ void control_state::received(time, process_id from, register_name what) {
   if (holder == names_.end() && !dead_.contains(what.owner.id)) {
     answer.done = true;
     holder = names_.emplace(key, name{std::move(what.class_name), what.actor, what.owner}).first;
+    keep(put_row(
+        store_table::names, key_of(key.first, key.second), key.second,
+        stored_name{key.first, key.second, holder->second.class_name, what.actor, what.owner},
+        // Any other owner is gone by the time that power is back.
+        what.owner.id == settings_.self.id));
+  } else if (holder != names_.end() && holder->second.actor == what.actor) {
+    answer.done = true;  // it asks again: the answer was lost with an earlier life of the head
   }
   if (holder != names_.end()) {
     answer.class_name = holder->second.class_name;
@@ -207,7 +303,12 @@ void control_state::received(time, process_id from, find_name what) {
 
 void control_state::received(time, process_id, release_name what) {
   const auto holder = names_.find({what.in_namespace, what.name});
-  if (holder != names_.end() && holder->second.actor == what.actor) names_.erase(holder);
+  if (holder != names_.end() && holder->second.actor == what.actor) forget_name(holder);
+}
+
+control_state::names::iterator control_state::forget_name(names::iterator which) {
+  keep(remove_row(store_table::names, key_of(which->first.first, which->first.second)));
+  return names_.erase(which);
 }
 
 // -- placement groups -----------------------------------------------------------------------------
@@ -236,7 +337,7 @@ void control_state::received(time now, process_id from, bundles_dropped what) {
 
 // -- tools ----------------------------------------------------------------------------------------
 
-void control_state::received(time, process_id from, ask_status) { send(from, make_status()); }
+void control_state::received(time, process_id from, ask_status) { send(from, make_status(), true); }
 
 status control_state::make_status() const {
   status result;
@@ -244,8 +345,21 @@ status control_state::make_status() const {
     const std::string& address =
         n.info.node.remote.empty() ? n.info.node.local : n.info.node.remote;
     result.nodes.push_back({n.info.name, address, n.info.total, n.last.available, n.last.waiting,
-                            n.info.labels, n.last.workers, n.last.actors, id == settings_.self.id,
-                            n.last.store});
+                            n.info.labels, n.last.workers, n.last.actors,
+                            id == settings_.self.id || id == settings_.own_node, n.last.store});
+  }
+  for (const auto& [id, n] : awaited_) {
+    result.nodes.push_back({n.info.name,
+                            n.info.node.remote,
+                            n.info.total,
+                            n.info.total,
+                            {},
+                            n.info.labels,
+                            0,
+                            0,
+                            false,
+                            {},
+                            true});
   }
   std::sort(result.nodes.begin(), result.nodes.end(), [](const auto& a, const auto& b) {
     return a.head != b.head ? a.head : a.name < b.name;
@@ -255,10 +369,13 @@ status control_state::make_status() const {
   }
   result.groups = groups_.list();
   result.jobs = static_cast<std::uint32_t>(jobs_.size());
+  result.life = settings_.life;
+  result.life_began = settings_.life_began;
   return result;
 }
 
 std::vector<control_effect> control_state::take_effects() {
+  for (store_change& change : groups_.take_changes()) keep(std::move(change));
   for (auto& [to, what] : groups_.take_outgoing()) {
     std::visit([&, to = to](auto& message) { send(to, std::move(message)); }, what);
   }
@@ -269,8 +386,8 @@ void control_state::broadcast(const control_message& what) {
   for (const auto& [id, n] : nodes_) send(id, what);
 }
 
-void control_state::send(process_id to, control_message what) {
-  effects_.emplace_back(send_from_control{to, std::move(what)});
+void control_state::send(process_id to, control_message what, bool at_once) {
+  effects_.emplace_back(send_from_control{to, std::move(what), at_once});
 }
 
 void control_state::note(log_level level, std::string text) {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -14,6 +15,7 @@
 
 #include "net/bounded_set.hpp"
 #include "net/control_groups.hpp"
+#include "net/control_records.hpp"
 #include "net/ids.hpp"
 #include "net/messages.hpp"
 #include "net/node_state.hpp"
@@ -25,6 +27,9 @@ struct control_settings {
   std::chrono::milliseconds quiet_after{1'500};    ///< without a report; then a node is looked for
   std::chrono::milliseconds node_timeout{10'000};  ///< without a report; then a node is dead
   std::chrono::milliseconds view_interval{100};    ///< views are sent at most so often
+  process_id own_node = 0;      ///< lives in the head's process; 0: it is the head itself
+  std::uint32_t life = 1;       ///< of the head
+  std::int64_t life_began = 0;  ///< seconds since 1970
 };
 
 using control_message = std::variant<joined, cluster_view, process_died, job_started, job_ended,
@@ -33,8 +38,28 @@ using control_message = std::variant<joined, cluster_view, process_died, job_sta
 struct send_from_control {
   process_id to = 0;
   control_message what;
+  /// It tells of nothing that is being stored, and need not wait for that.
+  bool at_once = false;
 };
-using control_effect = std::variant<send_from_control, forget_process, say>;
+/// To be stored before what is sent from then on.
+struct keep_row {
+  store_change what;
+};
+/// A process is dead: for what else lives on the head.
+struct process_over {
+  process_died what;
+};
+/// A node has come back to a head that was started again, with these processes.
+struct node_back {
+  process_id node = 0;
+  std::vector<process_id> processes;
+};
+/// The head has waited long enough: what did not come back is dead, and all of these live.
+struct recovery_over {
+  std::set<process_id> processes;
+};
+using control_effect = std::variant<send_from_control, forget_process, say, keep_row, process_over,
+                                    node_back, recovery_over>;
 
 /// A state machine without threads, clocks, sockets and logging; thread-compatible.
 ///
@@ -47,6 +72,10 @@ class control_state {
   explicit control_state(control_settings settings) : settings_(std::move(settings)) {}
 
   std::vector<control_effect> take_effects();
+
+  /// Takes up what an earlier life of the head has stored; before anything else. Its nodes are
+  /// awaited for `node_timeout`; what does not come back by then is dead.
+  void recover(time now, stored_cluster&& known);
 
   // -- of nodes -----------------------------------------------------------------------------------
   void received(time now, process_id from, join_cluster what);
@@ -76,6 +105,12 @@ class control_state {
 
   /// Nodes other than this one that have missed a report, as far as they can be looked for.
   std::vector<peer> quiet_nodes(time now) const;
+  /// A detached actor needs the job's program, also when the job has ended.
+  void hold_job(job_id id);
+  void release_job(job_id id);
+  /// What the workers of a job run, and its driver.
+  const job_started* find_job(job_id id) const;
+
   bool is_node(process_id id) const { return nodes_.count(id) != 0; }
   std::vector<process_id> nodes() const;
   status make_status() const;
@@ -89,6 +124,12 @@ class control_state {
   };
   struct job {
     job_started started;
+    std::uint32_t held = 0;  ///< by so many detached actors
+  };
+  /// A node of the head's earlier life that has not come back.
+  struct awaited_node {
+    join_cluster info;
+    std::set<process_id> processes;
   };
   struct name {
     std::string class_name;
@@ -98,8 +139,22 @@ class control_state {
 
   void declare_dead(time now, process_id who, const std::string& cause, bool clean);
   void end_job(time now, job_id id);
+  void tell_of_jobs(process_id to);
+  void keep_job(const job& of, bool ended);
+  using names = std::map<std::pair<std::string, std::string>, name>;
+  names::iterator forget_name(names::iterator which);
+  void add_process(process_id at, process_id which);
+
+  // -- control_recovery.cpp
+  void welcome_back(time now, process_id who, const awaited_node& before,
+                    const std::vector<process_id>& processes);
+  void give_up_awaited(time now, process_id who, const std::string& cause);
+  void look_after_awaited(time now);
+  void remember_dead(const process_died& news);
+
   void broadcast(const control_message& what);
-  void send(process_id to, control_message what);
+  void send(process_id to, control_message what, bool at_once = false);
+  void keep(store_change what) { effects_.emplace_back(keep_row{std::move(what)}); }
   void note(log_level level, std::string text);
   cluster_view make_view() const;
   void view_changed() { view_dirty_ = true; }
@@ -109,11 +164,16 @@ class control_state {
   control_settings settings_;
   std::vector<control_effect> effects_;
   std::map<process_id, node> nodes_;
-  std::map<job_id, job> jobs_;  ///< that live
+  std::map<job_id, job> jobs_;        ///< that live
+  std::map<job_id, job> ended_jobs_;  ///< that are held
   std::unordered_map<process_id, job_id> drivers_;
   job_id next_job_ = 1;
-  std::map<std::pair<std::string, std::string>, name> names_;
+  names names_;
   bounded_set<process_id> dead_;
+  std::deque<process_died> obituaries_;  ///< the last; who returns may not have heard of them
+  std::map<process_id, awaited_node> awaited_;
+  time awaited_until_{};
+  bool recovering_ = false;
   control_groups groups_;
   bool view_dirty_ = false;
   time view_sent_{};

@@ -69,6 +69,7 @@ endpoint::implementation::implementation(endpoint_options options, endpoint_hand
   chunk_bytes_ = options_.max_message_bytes - frame_overhead;
   if (!options_.cluster_key.empty()) public_key_ = public_half(options_.cluster_key);
   self_.id = options_.id != 0 ? options_.id : draw_id();
+  self_.epoch = options_.epoch;
   self_.host = host_identity();
   listen_locally();
   if (!options_.listen_address.empty()) listen_remotely();
@@ -87,14 +88,22 @@ endpoint::implementation::~implementation() {
 
 void endpoint::implementation::learn(const peer& other) {
   if (other.id == 0 || other.id == self_.id) return;
-  const std::unique_lock guard(links_mutex_);
-  if (forgotten_.contains(other.id)) return;
-  link_ptr& link = links_[other.id];
-  if (!link) {
-    link = std::make_shared<peer_link>(self_.id, other, chunk_bytes_, counters_);
-  } else if (link->ended()) {
-    link->revive(other);
+  link_ptr earlier;
+  {
+    const std::unique_lock guard(links_mutex_);
+    if (forgotten_.contains(other.id)) return;
+    link_ptr& link = links_[other.id];
+    if (!link) {
+      link = std::make_shared<peer_link>(self_, other, chunk_bytes_, counters_);
+    } else if (other.epoch > link->epoch()) {
+      earlier = link;
+    } else if (other.epoch == link->epoch() && link->ended()) {
+      link->revive(other);
+    }
   }
+  if (!earlier) return;
+  if (on_own_thread()) return renew_link(earlier, other);
+  post([this, earlier, other] { renew_link(earlier, other); });
 }
 
 std::optional<peer> endpoint::implementation::find(process_id other) const {
@@ -114,10 +123,17 @@ bool endpoint::implementation::send(process_id to, message&& what) {
     wake();
     return true;
   }
-  const link_ptr link = find_link(to);
+  link_ptr link = find_link(to);
   if (!link) return false;
-  const auto outcome = link->enqueue(std::move(what));
-  if (outcome == peer_link::outcome::gone) return false;
+  auto outcome = link->enqueue(std::move(what));
+  if (outcome == peer_link::outcome::gone) {
+    // Another life of the peer may have begun in between.
+    const link_ptr now = find_link(to);
+    if (!now || now == link) return false;
+    link = now;
+    outcome = link->enqueue(std::move(what));
+    if (outcome == peer_link::outcome::gone) return false;
+  }
   if (on_own_thread()) {
     if (!link->listed.exchange(true)) listed_here_.push_back(link);
     if (outcome == peer_link::outcome::batch_full) pump(link);
@@ -243,8 +259,8 @@ process_id endpoint::id() const noexcept { return impl_->self().id; }
 const peer& endpoint::self() const noexcept { return impl_->self(); }
 void endpoint::learn(const peer& other) { impl_->learn(other); }
 std::optional<peer> endpoint::find(process_id other) const { return impl_->find(other); }
-peer endpoint::resolve(const std::string& address, std::chrono::milliseconds timeout) {
-  return impl_->resolve(address, timeout);
+peer endpoint::resolve(const std::string& address, std::chrono::milliseconds timeout, whom wanted) {
+  return impl_->resolve(address, timeout, wanted);
 }
 bool endpoint::send(process_id to, message what) { return impl_->send(to, std::move(what)); }
 std::size_t endpoint::queued_bytes(process_id to) const { return impl_->queued_bytes(to); }

@@ -29,6 +29,10 @@ class endpoint_handler {
   /// The link to a process of this machine is broken and nobody listens at its socket any more: it
   /// has ended. Why is for those to tell who watched it.
   virtual void ended(process_id /*peer*/) {}
+  /// The peer has begun another life under its id, see `peer::epoch`. What was sent to the earlier
+  /// one and not acknowledged, or not answered, may be lost; what is sent from now on goes to this
+  /// one, and nothing of the earlier one is received any more.
+  virtual void renewed(const peer&) {}
   /// The endpoint's thread is about to sleep: everything that came has been handed over.
   virtual void drained() {}
 
@@ -38,10 +42,13 @@ class endpoint_handler {
 
 struct endpoint_options {
   process_id id = 0;              ///< 0: drawn at random
+  std::uint32_t epoch = 0;        ///< of a process that begins again under its id
   std::string session_dir{};      ///< for the unix socket; mode 0700, the user's own
   std::string listen_address{};   ///< "HOST:PORT" or "HOST:0" for TCP; empty: unix socket only
   std::string advertised_host{};  ///< what others call this machine; default: from listen_address
   std::string cluster_key{};      ///< secret, Z85 (40 characters); needed for any TCP link
+  /// Whom a process finds that knows the address alone and does not ask for the head; nobody: this.
+  peer front{};
   std::chrono::milliseconds connect_timeout{10'000};  ///< then a peer is unreachable
   std::size_t max_message_bytes = std::size_t{8}
                                   << 20;  ///< of one frame, from a peer; at least 2 MiB
@@ -71,8 +78,10 @@ class endpoint {
   /// Learns a peer of which only the address is known: HOST:PORT. Blocks until it has answered;
   /// throws `connection_error` with the cause and what to do: at once when nothing listens there or
   /// it can not be talked to, at the end of the time when it is silent. Not on the endpoint's
-  /// thread.
-  peer resolve(const std::string& address, std::chrono::milliseconds timeout);
+  /// thread. `whom`: a head may be asked for, at whose address its node answers, too.
+  enum class whom : std::uint8_t { node, head };
+  peer resolve(const std::string& address, std::chrono::milliseconds timeout,
+               whom wanted = whom::node);
 
   /// Sends, in order, each message once, also over a link that breaks and comes back. Never blocks
   /// for the network. A message to this process itself is received like any other. False, and

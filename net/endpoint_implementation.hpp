@@ -68,7 +68,7 @@ class endpoint::implementation final : public core::idle_work {
   const peer& self() const noexcept { return self_; }
   void learn(const peer& other);
   std::optional<peer> find(process_id other) const;
-  peer resolve(const std::string& address, std::chrono::milliseconds timeout);
+  peer resolve(const std::string& address, std::chrono::milliseconds timeout, whom wanted);
   bool send(process_id to, message&& what);
   std::size_t queued_bytes(process_id to) const;
   bool has_room(process_id to) const;
@@ -148,6 +148,7 @@ class endpoint::implementation final : public core::idle_work {
   void retire(const link_ptr& link);
   void drop(const link_ptr& link);
   void fail_link(const link_ptr& link, const std::string& why);
+  void renew_link(const link_ptr& link, peer other);
   std::string why_not_up(const peer_link& link) const;
   void look_at_link(std::uint64_t token);
   void handle_event(const link_ptr& link, const connection_event& event);

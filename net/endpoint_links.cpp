@@ -142,6 +142,8 @@ void endpoint::implementation::watch_broken(const link_ptr& link) {
 
 void endpoint::implementation::look_at_broken(const link_ptr& link) {
   link->is_watched = false;
+  // One that begins again under its id is waited for: its next life is to be noticed.
+  if (link->epoch() != 0) return;
   if (!link->is_open() || link->up() || link->ended()) return;
   const auto now = clock::now();
   if (link->is_local && is_deserted(link->address)) {
@@ -197,6 +199,25 @@ void endpoint::implementation::fail_link(const link_ptr& link, const std::string
   if (find_link(link->id()) != link) return;  // forgotten meanwhile
   undrained_ = true;
   call_out("unreachable()", [&] { handler_.unreachable(link->id(), why); });
+}
+
+/// A link to the life of the peer that `other` names, in place of one to an earlier life.
+void endpoint::implementation::renew_link(const link_ptr& link, peer other) {
+  {
+    const std::unique_lock guard(links_mutex_);
+    const auto found = links_.find(link->id());
+    if (found == links_.end() || found->second != link) return;  // forgotten, or renewed already
+    found->second = std::make_shared<peer_link>(self_, other, chunk_bytes_, counters_);
+    // It is known to live: its link is tried as long as one that has worked.
+    found->second->worked = true;
+  }
+  link->end();
+  close_link(*link);
+  drop_partial(link->id());
+  wake_flushers();
+  tell_of_room();
+  undrained_ = true;
+  call_out("renewed()", [&] { handler_.renewed(other); });
 }
 
 std::string endpoint::implementation::why_not_up(const peer_link& link) const {
@@ -266,7 +287,8 @@ void endpoint::implementation::read_answers(const link_ptr& link) {
   batch_header answer;
   while (link->next_answer(answer)) {
     if (!answer.has(batch_flag::refusal)) {
-      if (answer.sender == link->id()) link->heard(answer);
+      const bool of_this_life = answer.sender_epoch == static_cast<short_epoch>(link->epoch());
+      if (answer.sender == link->id() && of_this_life) link->heard(answer);
       pump(link);
       if (flushers_.load() > 0 && link->queued_bytes() == 0) wake_flushers();
       if (waiting_for_room_.load() > 0) tell_of_room();
@@ -288,6 +310,14 @@ void endpoint::implementation::read_answers(const link_ptr& link) {
         fail_link(link, "the process at " + link->address +
                             " holds this one for dead and does not listen to it any more");
         return;
+      case refusal_reason::other_life: {
+        const int later = later_by(answer.sender_epoch, static_cast<short_epoch>(link->epoch()));
+        if (later <= 0) break;
+        peer other = link->where();
+        other.epoch = link->epoch() + static_cast<std::uint32_t>(later);
+        renew_link(link, std::move(other));
+        return;
+      }
       case refusal_reason::none:
         break;
     }

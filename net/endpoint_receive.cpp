@@ -90,12 +90,26 @@ void endpoint::implementation::handle_frame(listening& from, const zmq_frame& ro
     refuse(from, route, *header, refusal_reason::not_receiver);
     return;
   }
+  if (header->receiver_epoch != static_cast<short_epoch>(self_.epoch)) {
+    refuse(from, route, *header, refusal_reason::other_life);
+    return;
+  }
   const auto rest = frame.bytes().subspan(batch_header_bytes);
   if (header->has(batch_flag::hello)) {
     drop_partial(header->sender);  // its other connection is no more
     meet(*header, rest);
   }
-  const link_ptr link = find_link(header->sender);
+  link_ptr link = find_link(header->sender);
+  if (link) {
+    const int later = later_by(header->sender_epoch, static_cast<short_epoch>(link->epoch()));
+    if (later < 0) return;  // the last words of a life that is over
+    if (later > 0) {
+      peer other = link->where();
+      other.epoch = link->epoch() + static_cast<std::uint32_t>(later);
+      renew_link(link, std::move(other));
+      link = find_link(header->sender);
+    }
+  }
   if (!link) {
     bool forgotten = false;
     {
@@ -151,17 +165,20 @@ void endpoint::implementation::refuse(listening& from, const zmq_frame& route,
                             .flags = batch_flag::refusal,
                             .reason = reason,
                             .sender = self_.id,
-                            .receiver = header.sender};
+                            .receiver = header.sender,
+                            .sender_epoch = static_cast<short_epoch>(self_.epoch)};
   if (from.socket.send(zmq_frame(route.bytes()), true)) from.socket.send(answer);
 }
 
 void endpoint::implementation::answer_who(listening& from, const zmq_frame& route,
                                           const batch_header& header) {
+  const bool in_front = options_.front.id != 0 && !header.has(batch_flag::head);
   const batch_header answer{.version = protocol_version,
                             .flags = batch_flag::hello,
-                            .sender = self_.id,
+                            .sender = in_front ? options_.front.id : self_.id,
                             .receiver = header.sender};
-  if (from.socket.send(zmq_frame(route.bytes()), true)) from.socket.send(answer, record_);
+  if (!from.socket.send(zmq_frame(route.bytes()), true)) return;
+  from.socket.send(answer, in_front ? detail::encode(options_.front).inline_bytes : record_);
 }
 
 /// A peer that links here is known from then on, and one that could not be reached is tried again.

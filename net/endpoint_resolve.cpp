@@ -75,7 +75,7 @@ std::optional<peer> read_answer(const std::string& address, zmq_socket& socket) 
 }  // namespace
 
 peer endpoint::implementation::resolve(const std::string& address,
-                                       std::chrono::milliseconds timeout) {
+                                       std::chrono::milliseconds timeout, whom wanted) {
   const auto deadline = clock::now() + timeout;
   const auto parts = parse_address(address);
   if (!parts || parts->port == "0") fail(address, "it is no address; write HOST:PORT");
@@ -94,8 +94,9 @@ peer endpoint::implementation::resolve(const std::string& address,
   if (const int error = socket.connect("tcp://" + numeric->text()); error != 0) {
     fail(address, zmq_strerror(error));
   }
-  const batch_header question{
-      .version = protocol_version, .flags = batch_flag::who, .sender = self_.id};
+  const std::uint16_t flags =
+      wanted == whom::head ? batch_flag::who | batch_flag::head : batch_flag::who;
+  const batch_header question{.version = protocol_version, .flags = flags, .sender = self_.id};
   socket.send(question);
 
   int failures = 0;

@@ -9,7 +9,8 @@
 namespace troupe::net {
 
 /// One life of one process: drawn at random when it starts, so that it is its epoch as well. 0 is
-/// no process.
+/// no process. Of the head it is the cluster's, and stays when the head is started again: its lives
+/// are told apart by `peer::epoch`.
 using process_id = std::uint64_t;
 /// Dealt by the head in the order in which drivers connect; 0 is no job.
 using job_id = std::uint64_t;
@@ -32,15 +33,16 @@ struct global_id {
 /// Where a process can be reached.
 struct peer {
   process_id id = 0;
-  std::string host;    ///< names the machine and the user's session on it; equal: use `local`
-  std::string local;   ///< path of a unix socket
-  std::string remote;  ///< HOST:PORT; empty when it listens on this machine only
+  std::string host;         ///< names the machine and the user's session on it; equal: use `local`
+  std::string local;        ///< path of a unix socket
+  std::string remote;       ///< HOST:PORT; empty when it listens on this machine only
+  std::uint32_t epoch = 0;  ///< of the head: which of its lives; 0 of all others, which have one
 
   auto operator<=>(const peer&) const = default;
   explicit operator bool() const noexcept { return id != 0; }
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(id, host, local, remote);
+    archive(id, host, local, remote, epoch);
   }
 };
 

@@ -10,11 +10,12 @@ std::uint64_t lease_desk::ask(request_lease what, lease_client& who, process_id 
   std::uint64_t number = 0;
   {
     const std::lock_guard guard(mutex_);
-    what.home = here_.node.id;
+    what.home = here_.home();
     what = requests_.ask(std::move(what), &who, first);
     number = what.request;
   }
   if (here_.send(first, std::move(what))) return number;
+  if (first == here_.head.id) return number;  // it is asked again when the head is there
   if (first == near && near != here_.node.id) {
     // It is gone: the request begins anew, as those that lay there have.
     here_.net->post([this, near] { process_gone(near, "it has ended"); });
@@ -87,6 +88,8 @@ void lease_desk::on(process_id from, const lease_redirected& what) {
   // This process has heard of the node's end, and who sent the request there had not.
   process_gone(what.node.id, "it has ended");
 }
+
+void lease_desk::head_renewed() { process_gone(here_.head.id, "it was started again"); }
 
 void lease_desk::process_gone(process_id gone, const std::string& cause) {
   lease_request_state<lease_client*>::after_loss lost;

@@ -15,7 +15,7 @@
 namespace troupe::net {
 
 /// Two processes talk only when theirs are equal.
-inline constexpr std::uint32_t protocol_version = 1;
+inline constexpr std::uint32_t protocol_version = 2;
 
 enum class kind : std::uint16_t {
   // a process and its node
@@ -904,9 +904,10 @@ struct kill_actor {
   bool no_restart = true;
   std::uint8_t reason = 0;
   std::string text;
+  std::uint32_t incarnation = 0;  ///< of which a restart is wanted; one that follows is spared
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(actor, no_restart, reason, text);
+    archive(actor, no_restart, reason, text, incarnation);
   }
 };
 
@@ -986,13 +987,29 @@ struct adopt_actor {
 /// A node to the head.
 struct join_cluster {
   static constexpr auto what = kind::join_cluster;
+  /// Bundles of a placement group that were prepared together; see `prepare_bundles`.
+  struct reservation {
+    global_id group;
+    std::uint64_t attempt = 0;
+    std::vector<std::uint32_t> bundles;
+    bool committed = false;
+    template <class Archive>
+    void serialize(Archive& archive) {
+      archive(group, attempt, bundles, committed);
+    }
+  };
   peer node;
   std::string name;
   demand total;
   std::vector<std::pair<std::string, std::string>> labels;
+  /// It was part of the cluster under an earlier life of the head, and tells what it has.
+  bool returning = false;
+  demand available;
+  std::vector<process_id> processes;  ///< that have registered there
+  std::vector<reservation> reservations;
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(node, name, total, labels);
+    archive(node, name, total, labels, returning, available, processes, reservations);
   }
 };
 
@@ -1000,9 +1017,12 @@ struct join_cluster {
 struct joined {
   static constexpr auto what = kind::joined;
   std::string refused;
+  bool returning = false;        ///< it is the answer to one that returns
+  std::vector<job_id> jobs;      ///< to that one: all that have not ended
+  std::vector<lease_id> leases;  ///< to that one: of it, those of the head's actors
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(refused);
+    archive(refused, returning, jobs, leases);
   }
 };
 
@@ -1095,8 +1115,8 @@ enum class group_strategy : std::uint8_t { pack, spread, strict_pack, strict_spr
 /// `rescheduling`: some of its bundles were lost with a node.
 enum class group_phase : std::uint8_t { pending, created, rescheduling, removed };
 
-/// Any process to the control. A name that is taken is answered by `group_reply` with the group
-/// that has it; nothing else is answered.
+/// Any process to the control. It is answered by `group_reply` with request 0: that it is known, or
+/// gone because its name is taken.
 struct create_group {
   static constexpr auto what = kind::create_group;
   global_id group;  ///< of the sender's choice
@@ -1237,9 +1257,11 @@ struct status {
     std::uint32_t actors = 0;
     bool head = false;
     store_use store;
+    bool awaited = false;  ///< it has not come back to a head that was started again
     template <class Archive>
     void serialize(Archive& archive) {
-      archive(name, address, total, available, waiting, labels, workers, actors, head, store);
+      archive(name, address, total, available, waiting, labels, workers, actors, head, store,
+              awaited);
     }
   };
   struct named_actor {
@@ -1271,9 +1293,12 @@ struct status {
   std::vector<named_actor> actors;
   std::vector<group> groups;
   std::uint32_t jobs = 0;
+  std::uint32_t life = 0;       ///< of the head: 1 until it was started again
+  std::int64_t life_began = 0;  ///< seconds since 1970
+  std::string store_problem;    ///< why nothing can be promised just now; empty: all is well
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(nodes, actors, groups, jobs);
+    archive(nodes, actors, groups, jobs, life, life_began, store_problem);
   }
 };
 

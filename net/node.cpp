@@ -8,6 +8,7 @@
 #include <future>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <type_traits>
@@ -17,9 +18,9 @@
 #include <troupe/log.hpp>
 
 #include "core/fault.hpp"
-#include "net/control_state.hpp"
 #include "net/demand.hpp"
-#include "net/listener_watch.hpp"
+#include "net/head.hpp"
+#include "net/head_watch.hpp"
 #include "net/node_state.hpp"
 #include "net/object_store.hpp"
 #include "net/pack.hpp"
@@ -37,13 +38,11 @@ constexpr std::chrono::milliseconds heartbeat_interval{1'000};
 // Of what workers print: beyond it, lines for a driver that is slow to read are counted instead.
 constexpr std::size_t most_output_bytes = std::size_t{4} << 20;
 
-}  // namespace
+std::string any_port(const std::string& address) {
+  return address.substr(0, address.rfind(':')) + ":0";
+}
 
-/// Whether a node's state takes it, not another part of the head's process.
-template <class T>
-concept for_a_node = requires(node_state& n, T what) {
-  n.received(clock::time_point{}, process_id{}, std::move(what));
-};
+}  // namespace
 
 class node::implementation final : public endpoint_handler, public worker_watcher {
  public:
@@ -56,7 +55,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
     if (ended_fd_ < 0) throw std::system_error(errno, std::generic_category(), "no eventfd");
     endpoint_options wanted;
     wanted.session_dir = options_.session_dir;
-    wanted.listen_address = options_.listen_address;
+    wanted.listen_address = is_head_ ? any_port(options_.listen_address) : options_.listen_address;
     wanted.advertised_host = options_.advertised_host;
     wanted.cluster_key = options_.cluster_key;
     endpoint_ = std::make_unique<endpoint>(std::move(wanted), *this);
@@ -73,9 +72,25 @@ class node::implementation final : public endpoint_handler, public worker_watche
         worker_logs{options_.session_dir + "/logs", options_.worker_log, options_.worker_logs},
         *this);
     self_ = endpoint_->self();
-    const peer head =
-        is_head_ ? self_ : endpoint_->resolve(options_.head_address, options_.join_timeout);
-    head_ = is_head_ ? self_.remote : options_.head_address;
+    peer head;
+    if (is_head_) {
+      own_head_ = std::make_unique<net::head>(
+          head_options{.session_dir = options_.session_dir,
+                       .listen_address = options_.listen_address,
+                       .advertised_host = options_.advertised_host,
+                       .cluster_key = options_.cluster_key,
+                       .node = self_,
+                       .silence = options_.silence,
+                       .store = options_.head_store.empty() ? options_.session_dir + "/head.sqlite"
+                                                            : options_.head_store,
+                       .package_bytes = options_.package_bytes});
+      head = own_head_->self();
+      endpoint_->learn(head);
+      head_ = head.remote;
+    } else {
+      head = endpoint_->resolve(options_.head_address, options_.join_timeout, endpoint::whom::head);
+      head_ = options_.head_address;
+    }
     std::future<std::string> joined = joined_.get_future();
     endpoint_->post([this, head] { begin(head); });
     if (joined.wait_for(options_.join_timeout) != std::future_status::ready) {
@@ -91,9 +106,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
       std::promise<void> silent;
       endpoint_->post([&] {
         shutting_ = true;
-        guest_.reset();
         packages_.reset();
-        listeners_.reset();
         silent.set_value();
       });
       silent.get_future().wait();
@@ -101,12 +114,15 @@ class node::implementation final : public endpoint_handler, public worker_watche
       store_.reset();
       endpoint_->flush(std::chrono::milliseconds(500));
       endpoint_.reset();
+      if (own_head_ && finished_ && failure_.empty()) own_head_->forget_cluster();
+      own_head_.reset();
     }
     if (ended_fd_ >= 0) ::close(ended_fd_);
   }
 
   const peer& self() const noexcept { return self_; }
   const std::string& head() const noexcept { return head_; }
+  const peer* own_head() const noexcept { return own_head_ ? &own_head_->self() : nullptr; }
   int ended_fd() const noexcept { return ended_fd_; }
   std::string failure() const {
     const std::lock_guard guard(failure_mutex_);
@@ -129,7 +145,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
       if (early_.size() < 10'000) early_.emplace_back(from, std::move(what));
       return;
     }
-    if (from == node_->settings().head.id) head_heard_ = clock::now();
+    if (from == node_->settings().head.id) head_watch_.heard(clock::now());
     try {
       dispatch(from, std::move(what));
     } catch (const error& e) {
@@ -143,17 +159,22 @@ class node::implementation final : public endpoint_handler, public worker_watche
     if (!is_head_ && peer == node_->settings().head.id) {
       return fail("the head at " + head_ + " cannot be reached any more: " + why);
     }
-    const auto now = clock::now();
-    if (control_ && control_->is_node(peer)) control_->node_gone(now, peer, why, false);
-    node_->process_gone(now, peer, "cannot be reached: " + why);
+    node_->process_gone(clock::now(), peer, "cannot be reached: " + why);
     carry_out();
   }
 
-  /// The daemon of another node of this machine was killed: no need to wait for its silence.
-  void ended(process_id peer) override {
-    if (!control_ || shutting_ || !control_->is_node(peer)) return;
-    control_->node_gone(clock::now(), peer, "its daemon has ended", false);
+  /// The head was started again: it knows what its store has, and learns the rest from its nodes.
+  void renewed(const peer& who) override {
+    if (!node_ || shutting_ || who.id != node_->settings().head.id) return;
+    log::info("the head at ", head_, " was started again (life ", who.epoch,
+              "): ", has_joined_ ? "this node returns to it" : "this node joins it");
+    head_watch_.heard(clock::now());
+    node_->head_renewed(clock::now(), who);
     carry_out();
+    join(has_joined_);
+    node_->say_again();
+    carry_out();
+    reported_version_ = 0;
   }
 
   // -- of the worker processes, on their thread ---------------------------------------------------
@@ -200,51 +221,33 @@ class node::implementation final : public endpoint_handler, public worker_watche
     settings.labels = options_.labels;
     settings.stop_grace = options_.stop_grace;
     settings.idle_after = options_.idle_after;
-    if (is_head_) {
-      control_settings of_control;
-      of_control.self = self_;
-      of_control.node_timeout = options_.silence;
-      control_ = std::make_unique<control_state>(of_control);
-      listeners_ = std::make_unique<listener_watch>(
-          [this](process_id id) { endpoint_->post([this, id] { node_ended(id); }); });
-    }
     node_ = std::make_unique<node_state>(std::move(settings));
     packages_ = std::make_unique<package_store>(
         *endpoint_,
         package_store_options{options_.session_dir + "/packages", options_.package_bytes,
                               options_.copies_only},
         self_.host, head.id);
-    if (options_.guest) guest_ = options_.guest(*endpoint_);
-
-    join_cluster hello;
-    hello.node = self_;
-    hello.name = options_.name;
-    hello.total = to_demand(options_.total);
-    hello.labels = options_.labels;
-    if (is_head_) {
-      control_->received(clock::now(), self_.id, std::move(hello));
-    } else {
-      endpoint_->send(head.id, pack(std::move(hello)));
-    }
-    carry_out();
+    head_watch_.begin(head, clock::now());
+    join(false);
     for (auto& [from, what] : std::exchange(early_, {})) received(from, std::move(what));
     tick();
   }
 
-  /// Nothing listens any more where a node did: its daemon has ended.
-  void node_ended(process_id id) {
-    if (shutting_ || !control_->is_node(id)) return;
-    control_->node_gone(clock::now(), id, "its daemon has ended: nothing listens at its address",
-                        false);
-    carry_out();
+  void join(bool returning) {
+    join_cluster hello;
+    if (returning) hello = node_->describe();
+    hello.returning = returning;
+    hello.node = self_;
+    hello.name = options_.name;
+    hello.total = to_demand(options_.total);
+    hello.labels = options_.labels;
+    to_head(std::move(hello));
   }
 
   void tick() {
     if (shutting_) return;
     const auto now = clock::now();
     node_->tick(now);
-    if (control_) control_->tick(now);
-    if (listeners_) listeners_->look_for(control_->quiet_nodes(now));
     carry_out();
     if (has_joined_) {
       const bool news = node_->report_version() != reported_version_;
@@ -259,18 +262,31 @@ class node::implementation final : public endpoint_handler, public worker_watche
     }
     packages_->tick();
     look_at_far_drivers(now);
-    // Before the head gives this node up.
-    const auto patience = fence_after(options_.silence);
-    if (!is_head_ && has_joined_ && now - head_heard_ > patience) {
-      fail("the head at " + head_ + " has been silent for " + seconds_text(patience) +
-           "; it has ended, or the network is broken");
-    }
+    if (!is_head_ && has_joined_) look_after_head(now);
     if (stopping_ && !finished_) {
-      const bool alone = !control_ || control_->nodes().size() <= 1;
+      const bool alone = !own_head_ || own_head_->nodes() <= 1;
       const bool late = now - stopping_since_ > options_.stop_grace + std::chrono::seconds(2);
       if ((node_->workers() == 0 && alone) || late) finish();
     }
     endpoint_->post_at(now + tick_interval, [this] { tick(); });
+  }
+
+  void look_after_head(clock::time_point now) {
+    const auto patience = fence_after(options_.silence);
+    switch (head_watch_.look(now, patience, std::max(patience, options_.head_patience))) {
+      case head_watch::finding::alive:
+        return;
+      case head_watch::finding::silent:
+        // Before the head gives this node up.
+        return fail("the head at " + head_ + " has been silent for " + seconds_text(patience) +
+                    "; it hangs, or the network is broken");
+      case head_watch::finding::just_died:
+        return log::warn("the head at ", head_, " has ended: this node goes on, and waits ",
+                         seconds_text(options_.head_patience), " for it to be started again");
+      case head_watch::finding::stays_dead:
+        return fail("the head at " + head_ + " has ended and was not started again within " +
+                    seconds_text(options_.head_patience));
+    }
   }
 
   /// Of a process of another machine only the link can tell that it is there: by acknowledging.
@@ -311,14 +327,9 @@ class node::implementation final : public endpoint_handler, public worker_watche
       }
       case kind::goodbye:
         return of_node<goodbye>(from, what);
-      case kind::request_lease: {
-        auto wanted = unpack<request_lease>(what);
-        const bool to_control = control_ && wanted.group && !wanted.located;
-        if (to_control) return control_->received(clock::now(), from, std::move(wanted));
-        return node_->received(clock::now(), from, std::move(wanted));
-      }
+      case kind::request_lease:
+        return of_node<request_lease>(from, what);
       case kind::cancel_request:
-        if (control_) of_control<cancel_request>(from, what);
         return of_node<cancel_request>(from, what);
       case kind::return_lease:
         return of_node<return_lease>(from, what);
@@ -342,42 +353,16 @@ class node::implementation final : public endpoint_handler, public worker_watche
         return refuse_value(from, what);
 
       case kind::process_died:
-        return of_head<process_died>(from, what);
+        return from_head<process_died>(from, what);
       case kind::job_started:
-        return of_head<job_started>(from, what);
+        return from_head<job_started>(from, what);
       case kind::job_ended:
-        return of_head<job_ended>(from, what);
+        return from_head<job_ended>(from, what);
       case kind::cluster_view:
-        if (!is_head_) of_head<cluster_view>(from, what);
-        return;
+        return from_head<cluster_view>(from, what);
       case kind::joined:
-        if (!is_head_ && from == node_->settings().head.id) join_answered(unpack<joined>(what));
+        if (from == node_->settings().head.id) join_answered(unpack<joined>(what));
         return;
-
-      case kind::join_cluster:
-        return of_control<join_cluster>(from, what);
-      case kind::node_report:
-        return of_control<node_report>(from, what);
-      case kind::process_joined:
-        return of_control<process_joined>(from, what);
-      case kind::register_name:
-        return of_control<register_name>(from, what);
-      case kind::find_name:
-        return of_control<find_name>(from, what);
-      case kind::release_name:
-        return of_control<release_name>(from, what);
-      case kind::ask_status:
-        return of_control<ask_status>(from, what);
-      case kind::create_group:
-        return of_control<create_group>(from, what);
-      case kind::remove_group:
-        return of_control<remove_group>(from, what);
-      case kind::ask_group:
-        return of_control<ask_group>(from, what);
-      case kind::bundles_prepared:
-        return of_control<bundles_prepared>(from, what);
-      case kind::bundles_dropped:
-        return of_control<bundles_dropped>(from, what);
       case kind::prepare_bundles:
         return from_head<prepare_bundles>(from, what);
       case kind::commit_bundles:
@@ -393,11 +378,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
         return packages_->on(from, unpack<package_wanted>(what));
       case kind::package_piece:
         return packages_->on(from, unpack<package_piece>(what), what);
-      case kind::adopt_actor:
-        if (guest_) keep_for(unpack<adopt_actor>(what));
-        [[fallthrough]];
       default:
-        if (guest_) return guest_->received(from, std::move(what));
         log::warn("dropped a message of kind ", what.kind, ", which is not for a node");
     }
   }
@@ -406,22 +387,6 @@ class node::implementation final : public endpoint_handler, public worker_watche
   void of_node(process_id from, const message& what) {
     node_->received(clock::now(), from, unpack<T>(what));
   }
-  template <class T>
-  void of_control(process_id from, const message& what) {
-    if (!control_) return log::warn("dropped a message for the head, which this node is not");
-    control_->received(clock::now(), from, unpack<T>(what));
-  }
-  /// What the control sends to nodes, and some of it nodes to the control.
-  template <class T>
-  void of_head(process_id from, const message& what) {
-    if constexpr (!std::is_same_v<T, cluster_view>) {
-      if (control_) return control_->received(clock::now(), from, unpack<T>(what));
-    }
-    if (from != node_->settings().head.id) return;
-    to_node(from, unpack<T>(what));
-  }
-
-  /// What the control sends to nodes alone.
   template <class T>
   void from_head(process_id from, const message& what) {
     if (from == node_->settings().head.id) to_node(from, unpack<T>(what));
@@ -432,7 +397,6 @@ class node::implementation final : public endpoint_handler, public worker_watche
     if constexpr (std::is_same_v<T, process_died>) {
       if (what.process == self_.id) return;
       if (store_) store_->process_gone(what.process, what.cause);
-      if (guest_) guest_->process_died(what);
     }
     node_->received(clock::now(), from, std::move(what));
   }
@@ -440,35 +404,27 @@ class node::implementation final : public endpoint_handler, public worker_watche
   void join_answered(const joined& answer) {
     if (!has_joined_) {
       has_joined_ = answer.refused.empty();
-      return joined_.set_value(answer.refused);
+      if (!std::exchange(join_answered_, true)) joined_.set_value(answer.refused);
+      return;
+    }
+    if (answer.returning) {
+      node_->received(clock::now(), node_->settings().head.id, answer);
+      return carry_out();
     }
     if (!answer.refused.empty() && !stopping_) fail("the head says: " + answer.refused);
   }
 
   // -- effects ------------------------------------------------------------------------------------
 
-  /// To the control, which on the head is in this process.
   template <class T>
   void to_head(T what) {
-    constexpr bool known = requires(control_state & c) {
-      c.received(clock::now(), process_id{}, std::move(what));
-    };
-    if constexpr (known) {
-      if (control_) return control_->received(clock::now(), self_.id, std::move(what));
-    }
     endpoint_->send(node_->settings().head.id, pack(std::move(what)));
   }
 
   void carry_out() {
-    // The two states of a head feed each other until both have nothing to say.
     for (bool more = true; more;) {
       more = false;
       for (node_effect& effect : node_->take_effects()) {
-        more = true;
-        std::visit([this](auto& e) { act(e); }, effect);
-      }
-      if (!control_) continue;
-      for (control_effect& effect : control_->take_effects()) {
         more = true;
         std::visit([this](auto& e) { act(e); }, effect);
       }
@@ -480,23 +436,6 @@ class node::implementation final : public endpoint_handler, public worker_watche
         [&](auto& what) {
           if constexpr (std::is_same_v<std::decay_t<decltype(what)>, process_died>) {
             if (store_) store_->process_gone(what.process, what.cause);
-          }
-          if (e.to == node_->settings().head.id) return to_head(std::move(what));
-          deliver(e.to, pack(std::move(what)));
-        },
-        e.what);
-  }
-
-  void act(send_from_control& e) {
-    std::visit(
-        [&](auto& what) {
-          using T = std::decay_t<decltype(what)>;
-          if (e.to == self_.id) {
-            if constexpr (std::is_same_v<T, joined>) {
-              return join_answered(what);
-            } else if constexpr (for_a_node<T>) {
-              return to_node(self_.id, std::move(what));
-            }
           }
           deliver(e.to, pack(std::move(what)));
         },
@@ -536,11 +475,6 @@ class node::implementation final : public endpoint_handler, public worker_watche
     endpoint_->post([this, token = e.token] {
       if (!shutting_) worker_exited({token, 0, "it was ended before it began", true, {}});
     });
-  }
-  /// A detached actor may begin anew when its program is gone: the head has what it needs.
-  void keep_for(const adopt_actor& order) {
-    const auto job = node_->program_of_job(order.job);
-    if (job) packages_->keep(*job->first, job->second, order.lease.surroundings);
   }
   void act(watch_driver& e) {
     if (e.pid != 0) return processes_->watch_driver(e.process, e.pid);
@@ -631,11 +565,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
     if (stopping_) return;
     stopping_ = true;
     stopping_since_ = clock::now();
-    if (control_) {
-      for (const process_id other : control_->nodes()) {
-        if (other != self_.id) endpoint_->send(other, pack(stop_node{}));
-      }
-    }
+    if (own_head_) own_head_->stop_others();
     node_->shut_down(stopping_since_);
     carry_out();
   }
@@ -671,6 +601,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
   std::atomic<std::size_t> output_on_its_way_{0};
   std::mutex dropped_mutex_;
   std::map<std::uint64_t, std::uint64_t> dropped_;  // lines by token; guarded by dropped_mutex_
+  std::unique_ptr<net::head> own_head_;
   std::unique_ptr<object_store> store_;
   std::unique_ptr<worker_processes> processes_;
   const bool is_head_;
@@ -683,17 +614,15 @@ class node::implementation final : public endpoint_handler, public worker_watche
 
   // Of the endpoint's thread.
   std::unique_ptr<node_state> node_;
-  std::unique_ptr<control_state> control_;
-  std::unique_ptr<listener_watch> listeners_;  // of a head
-  std::unique_ptr<node_guest> guest_;
   std::unique_ptr<package_store> packages_;
   std::set<std::uint64_t> preparing_;  // tokens of workers whose files are not there yet
   std::vector<std::pair<process_id, message>> early_;
   bool has_joined_ = false;
+  bool join_answered_ = false;
   bool stopping_ = false;
   bool finished_ = false;
   clock::time_point stopping_since_{};
-  clock::time_point head_heard_{};
+  head_watch head_watch_;
   struct far_driver {
     std::size_t queued = 0;  ///< bytes that it had not acknowledged when looked at last
     clock::time_point heard{};
@@ -711,6 +640,7 @@ node::~node() = default;
 
 const peer& node::self() const noexcept { return impl_->self(); }
 const std::string& node::head() const noexcept { return impl_->head(); }
+const peer* node::own_head() const noexcept { return impl_->own_head(); }
 void node::stop() { impl_->stop(); }
 int node::ended_fd() const noexcept { return impl_->ended_fd(); }
 std::string node::failure() const { return impl_->failure(); }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,24 +16,13 @@
 
 namespace troupe::net {
 
-/// What else lives in a node's process; on the head, the owner of detached actors. All calls come
-/// from the endpoint's thread.
-class node_guest {
- public:
-  virtual ~node_guest() = default;
-  /// A message that is neither the node's nor the control's.
-  virtual void received(process_id from, message&& what) = 0;
-  /// A process of the cluster is gone; told once.
-  virtual void process_died(const net::process_died& what) = 0;
-};
-
 struct node_options {
   std::string name;
   std::string session_dir;  ///< of a `session_folder`
   std::string key_file;     ///< workers are told of it
   std::string cluster_key;
-  std::string head_address;  ///< HOST:PORT; empty: this is the head
-  std::string listen_address;
+  std::string head_address;    ///< HOST:PORT; empty: the head lives in this process
+  std::string listen_address;  ///< where there is a head, its own; the node then has any free port
   std::string advertised_host;
   core::resource_set total;
   std::vector<std::pair<std::string, std::string>> labels;
@@ -52,15 +40,16 @@ struct node_options {
   std::chrono::milliseconds store_patience{30'000};
   std::uint64_t package_bytes = std::uint64_t{4} << 30;  ///< of packages that are kept
   bool copies_only = false;  ///< programs run from checked copies only, never where they lie
-  /// Made once the node listens; gets the endpoint, which outlives it.
-  std::function<std::unique_ptr<node_guest>(endpoint&)> guest;
+  /// So long the node goes on with its work when the head's process is known to be dead.
+  std::chrono::milliseconds head_patience{60'000};
+  std::string head_store{};  ///< of a head: the file of its durable store; empty: in the folder
 };
 
 /// Thread-safe. Lives on the endpoint's thread and that of the worker processes.
 class node {
  public:
   /// Listens and joins its cluster. Throws `connection_error` with the cause: the address is in
-  /// use, the head cannot be reached or refuses.
+  /// use, the head cannot be reached or refuses. Of a head also `store_error`.
   explicit node(node_options options);
   /// Ends what still lives, at once.
   ~node();
@@ -70,6 +59,8 @@ class node {
   const peer& self() const noexcept;
   /// HOST:PORT of the head.
   const std::string& head() const noexcept;
+  /// The head in this process, if there is one.
+  const peer* own_head() const noexcept;
 
   /// Begins the end: workers end, and on the head the cluster. The second call kills at once.
   void stop();

@@ -53,6 +53,8 @@ void node_state::register_driver(const peer& from, register_process what) {
   driver.at = from;
   const bool here = from.host == settings_.self.host;
   effects_.emplace_back(watch_driver{from.id, here ? std::max<std::int64_t>(0, what.pid) : 0});
+  // Until the head has dealt the job: another life of it has to be told again.
+  driver.program = std::make_shared<const register_process>(what);
   send(settings_.head.id, process_joined{from.id});
   send(settings_.head.id, job_started{0, from, std::move(what)});
 }
@@ -186,6 +188,7 @@ void node_state::received(time now, process_id, job_started what) {
   if (driver != processes_.end() && driver->second.role == process_role::driver) {
     added.driver_here = true;
     driver->second.job = added.id;
+    driver->second.program.reset();
     greet(driver->second);
     if (!ending_) start_shared(now, added, added.program->surroundings);
   }
@@ -228,6 +231,65 @@ void node_state::received(time now, process_id, job_ended what) {
   }
   ended_jobs_.push_back(what.job);
   forget_old_jobs();
+  serve(now);
+}
+
+// -- another life of the head ---------------------------------------------------------------------
+
+void node_state::head_renewed(time now, const peer& head) {
+  const process_id id = settings_.head.id;
+  settings_.head = head;
+  std::vector<ticket> asked;
+  for (const auto& [number, r] : requests_) {
+    if (r.owner == id) asked.push_back(number);
+  }
+  for (const ticket one : asked) {
+    request& r = requests_.at(one);
+    drop(r);
+    erase(r);
+  }
+  serve(now);
+}
+
+void node_state::say_again() {
+  for (const auto& [id, known] : processes_) {
+    if (known.role == process_role::driver && known.job == 0 && known.program) {
+      send(settings_.head.id, job_started{0, known.at, *known.program});
+    }
+  }
+}
+
+join_cluster node_state::describe() const {
+  join_cluster result;
+  result.available = to_demand(own_.ledger.available());
+  for (const auto& [id, known] : processes_) result.processes.push_back(id);
+  for (const auto& [key, made] : reservations_) {
+    result.reservations.push_back({key.first, key.second, made.bundles, made.committed});
+  }
+  return result;
+}
+
+void node_state::received(time now, process_id from, const joined& what) {
+  std::vector<job_id> over;
+  for (const auto& [id, of] : jobs_) {
+    const bool lives = std::find(what.jobs.begin(), what.jobs.end(), id) != what.jobs.end();
+    if (!of.ended && !lives) over.push_back(id);
+  }
+  for (const job_id id : over) received(now, from, job_ended{id});
+  // A place that the earlier life had asked for and did not take.
+  std::vector<lease_id> untaken;
+  for (const auto& [id, of] : leases_) {
+    if (of.owner != settings_.head.id) continue;
+    if (std::find(what.leases.begin(), what.leases.end(), id) == what.leases.end()) {
+      untaken.push_back(id);
+    }
+  }
+  for (const lease_id id : untaken) end_lease(now, id, true);
+  for (const lease_id id : what.leases) {
+    if (find_lease(id) == nullptr) {
+      send(settings_.head.id, lease_revoked{id, "its lease ended while the head was away"});
+    }
+  }
   serve(now);
 }
 

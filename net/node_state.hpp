@@ -108,6 +108,8 @@ class node_state {
   void received(time now, process_id from, job_ended what);
   void received(time now, process_id from, process_died what);
   void received(time now, process_id from, cluster_view what);
+  /// The answer to a node that returned: what is not in it has ended while the head was away.
+  void received(time now, process_id from, const joined& what);
   void received(time now, process_id from, prepare_bundles what);
   void received(time now, process_id from, commit_bundles what);
   void received(time now, process_id from, drop_bundles what);
@@ -130,8 +132,15 @@ class node_state {
   /// Tells all that this node is gone: the last word.
   void say_goodbye();
 
+  /// The head was started again and knows nothing of what was on its way: what it had asked for is
+  /// given up. Then it is to be sent `describe`, and what `say_again` sends.
+  void head_renewed(time now, const peer& head);
+  void say_again();
+
   // -- asked --------------------------------------------------------------------------------------
   node_report report() const;
+  /// What a node that returns to its head tells, without what stays the same.
+  join_cluster describe() const;
   /// Changes when `report` does.
   std::uint64_t report_version() const { return report_version_; }
   /// Of worker processes that have not ended.

@@ -31,6 +31,11 @@ std::uint64_t object_sharing::next_local() {
   return ++last_local_;
 }
 
+void object_sharing::begin_after(std::uint64_t local) {
+  const std::lock_guard guard(mutex_);
+  last_local_ = local;
+}
+
 void object_sharing::own(std::uint64_t local, std::function<void()> free) {
   const std::lock_guard guard(mutex_);
   owned_.emplace(local, std::move(free));

@@ -28,6 +28,8 @@ class object_sharing {
 
   // -- ids and counts, also of actors that this process owns --------------------------------------
   std::uint64_t next_local();
+  /// Numbers begin behind that one: those of an earlier life of this process are not given again.
+  void begin_after(std::uint64_t local);
   /// `free` is called, without a lock, when nobody holds `local` any more.
   void own(std::uint64_t local, std::function<void()> free);
   /// Tells the owner that `holder` holds so many more (or less). Also when that is this process.

@@ -14,9 +14,11 @@ constexpr int pump_rounds = 4;
 constexpr std::size_t tiny_chunk_bytes = 1024;
 }  // namespace
 
-peer_link::peer_link(process_id self, peer other, std::size_t chunk_bytes, link_counters& counters)
-    : self_(self),
+peer_link::peer_link(const peer& self, peer other, std::size_t chunk_bytes, link_counters& counters)
+    : self_(self.id),
+      self_epoch_(static_cast<short_epoch>(self.epoch)),
       id_(other.id),
+      epoch_(other.epoch),
       counters_(counters),
       where_(std::move(other)),
       builder_(TROUPE_FAULT("link.tiny_buffer") ? tiny_chunk_bytes : chunk_bytes) {}
@@ -68,7 +70,9 @@ batch_header peer_link::header(std::uint16_t flags) noexcept {
           .receiver = id_,
           .first = sending_.next(),
           .ack = ack,
-          .base = sending_.base()};
+          .base = sending_.base(),
+          .sender_epoch = self_epoch_,
+          .receiver_epoch = static_cast<short_epoch>(epoch_)};
 }
 
 void peer_link::flush_locked() {

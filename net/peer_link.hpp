@@ -37,9 +37,11 @@ class peer_link {
  public:
   using clock = std::chrono::steady_clock;
 
-  peer_link(process_id self, peer other, std::size_t chunk_bytes, link_counters& counters);
+  /// `self`: with its own epoch. The link is to the life of the other that `other` names.
+  peer_link(const peer& self, peer other, std::size_t chunk_bytes, link_counters& counters);
 
   process_id id() const noexcept { return id_; }
+  std::uint32_t epoch() const noexcept { return epoch_; }
 
   // -- any thread -----------------------------------------------------------------------------
 
@@ -114,7 +116,9 @@ class peer_link {
   void release(std::size_t bytes) noexcept { queued_.fetch_sub(bytes); }
 
   const process_id self_;
+  const short_epoch self_epoch_;
   const process_id id_;
+  const std::uint32_t epoch_;
   link_counters& counters_;
 
   mutable std::mutex outbox_mutex_;

@@ -1,6 +1,7 @@
 /// What the parts of a process in a cluster share.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -39,8 +40,16 @@ struct process {
   process_id self() const noexcept { return net->id(); }
   template <class T>
   bool send(process_id to, T what) const {
-    return net->send(to, pack(std::move(what)));
+    return send_message(to, pack(std::move(what)));
   }
+  bool send_message(process_id to, message what) const {
+    return deliver ? deliver(to, std::move(what)) : net->send(to, std::move(what));
+  }
+  /// Without whose node what this process has asked for is of no use any more. The head is none of
+  /// its node's processes.
+  process_id home() const noexcept { return head.id == self() ? head.id : node.id; }
+  /// In place of the endpoint: what the head sends waits until it is stored.
+  std::function<bool(process_id, message&&)> deliver;
 
  private:
   core::runtime* runtime_;

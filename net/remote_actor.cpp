@@ -372,6 +372,7 @@ void remote_actor::moved(const actor_at& to) {
         }
         sent_.clear();
       }
+      if (another) ordered_end_.reset();
       phase_ = to.phase;
       incarnation_ = to.incarnation;
       host_ = to.host;
@@ -449,6 +450,17 @@ void remote_actor::owner_gone(const std::string& cause) {
   over(exit_reason::failed, "the process that owned it has ended: " + cause);
 }
 
+void remote_actor::owner_renewed() {
+  std::optional<kill_actor> order;
+  {
+    const std::lock_guard guard(mutex_);
+    if (phase_ == actor_phase::dead) return;
+    order = ordered_end_;
+  }
+  if (order) here_.send(id_.owner, std::move(*order));
+  here_.send(id_.owner, locate_actor{id_.local});
+}
+
 void remote_actor::abandon(const std::string& why) noexcept { over(exit_reason::shutdown, why); }
 
 void remote_actor::order_end(exit_reason reason, std::string message, bool may_restart) noexcept {
@@ -456,8 +468,14 @@ void remote_actor::order_end(exit_reason reason, std::string message, bool may_r
     directory_.kill_owned(id_.local, reason, message, may_restart);
     return;
   }
-  here_.send(id_.owner, kill_actor{id_.local, !may_restart, static_cast<std::uint8_t>(reason),
-                                   std::move(message)});
+  kill_actor order{id_.local, !may_restart, static_cast<std::uint8_t>(reason), std::move(message),
+                   0};
+  {
+    const std::lock_guard guard(mutex_);
+    order.incarnation = incarnation_;
+    ordered_end_ = order;
+  }
+  here_.send(id_.owner, std::move(order));
 }
 
 void remote_actor::watch(std::shared_ptr<actors::exit_watch> watch) {
@@ -519,7 +537,8 @@ detail::actor_core_ptr actor_directory::handle(global_id actor, const detail::cl
     return detail::actor_core_ptr::adopt(found);
   }
   if (!counted) sharing_.count(actor, here_.self(), 1);
-  if (!here_.send(actor.owner, locate_actor{actor.local})) {
+  const bool asked = here_.send(actor.owner, locate_actor{actor.local});
+  if (!asked && actor.owner != here_.head.id) {
     made->owner_gone("it cannot be reached any more");
   }
   return detail::actor_core_ptr::adopt(made);
@@ -615,6 +634,23 @@ void actor_directory::process_gone(process_id gone, const std::string& cause) {
   }
   for (remote_actor* const actor : orphans) {
     actor->owner_gone(cause);
+    actor->release_reference();
+  }
+}
+
+void actor_directory::owner_renewed(process_id owner) {
+  std::vector<std::pair<remote_actor*, std::int32_t>> held;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [id, entry] : actors_) {
+      if (id.owner != owner) continue;
+      entry.actor->add_reference();
+      held.emplace_back(entry.actor, entry.count);
+    }
+  }
+  for (const auto& [actor, count] : held) {
+    sharing_.count(actor->where(), here_.self(), count);
+    actor->owner_renewed();
     actor->release_reference();
   }
 }

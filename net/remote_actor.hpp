@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -61,6 +62,7 @@ class remote_actor final : public detail::actor_core {
   // By the directory, on the endpoint's thread.
   void moved(const actor_at& to);
   void owner_gone(const std::string& cause);
+  void owner_renewed();
   bool answered(std::uint64_t call, process_id from, const call_done& what, const message& carrier);
   void item(std::uint64_t call, process_id from, const stream_item& what, const message& carrier);
   /// All calls end: this process leaves the cluster.
@@ -115,6 +117,7 @@ class remote_actor final : public detail::actor_core {
   std::vector<std::shared_ptr<actors::exit_watch>> watches_;
   std::vector<detail::actor_core*> links_;  // each a reference
   exit_info end_;
+  std::optional<kill_actor> ordered_end_;  ///< the last, until it is known to have come about
   detail::actor_call* creation_ = nullptr;
   std::function<void()> creation_ready_;
 };
@@ -131,6 +134,8 @@ class actor_directory {
   void on(process_id from, const call_done& what, const message& carrier);
   void on_item(process_id from, const stream_item& what, const message& carrier);
   void process_gone(process_id gone, const std::string& cause);
+  /// The owner, the head, has begun another life: it does not know who holds handles here.
+  void owner_renewed(process_id owner);
   void abandon_all(const std::string& why) noexcept;
   /// Ends an actor that this process owns, before further calls of it are sent. Set once.
   std::function<void(std::uint64_t, exit_reason, const std::string&, bool)> kill_owned;

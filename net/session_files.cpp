@@ -165,6 +165,15 @@ std::optional<node_file> read_node_file(const std::string& session_dir, std::str
     result.head = json.at("head").get<std::string>();
     result.key_file = json.at("key_file").get<std::string>();
     result.session_dir = session_dir;
+    if (const auto own = json.find("own_head"); own != json.end()) {
+      const auto own_id = own->at("id").get<std::string>();
+      std::from_chars(own_id.data(), own_id.data() + own_id.size(), result.own_head.id, 16);
+      result.own_head.host = result.self.host;
+      result.own_head.local = own->at("local").get<std::string>();
+      result.own_head.remote = result.head;
+      result.own_head.epoch = own->at("life").get<std::uint32_t>();
+      result.store = own->at("store").get<std::string>();
+    }
     return result;
   } catch (const nlohmann::json::exception& error) {
     why = path + " is not what a node writes: " + error.what();
@@ -173,10 +182,16 @@ std::optional<node_file> read_node_file(const std::string& session_dir, std::str
 }
 
 void write_node_file(const node_file& file) {
-  const nlohmann::json json{
+  nlohmann::json json{
       {"protocol", file.protocol}, {"pid", file.pid},          {"id", to_hex(file.self.id)},
       {"host", file.self.host},    {"local", file.self.local}, {"remote", file.self.remote},
       {"name", file.name},         {"head", file.head},        {"key_file", file.key_file}};
+  if (file.is_head()) {
+    json["own_head"] = {{"id", to_hex(file.own_head.id)},
+                        {"local", file.own_head.local},
+                        {"life", file.own_head.epoch},
+                        {"store", file.store}};
+  }
   write_whole(file.session_dir + "/node.json",
               json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }

@@ -19,8 +19,10 @@ struct node_file {
   std::string head;         ///< HOST:PORT
   std::string key_file;     ///< path of the cluster's key
   std::string session_dir;  ///< the folder that the file lies in
+  peer own_head;            ///< the head, when it lives in the daemon; else nobody
+  std::string store;        ///< and the file of its durable store
 
-  bool is_head() const { return head == self.remote; }
+  bool is_head() const { return own_head.id != 0; }
 };
 
 /// $TROUPE_SESSION_BASE, or /tmp/troupe-UID. It is made when it is not there, mode 0700. Throws

@@ -42,6 +42,8 @@ class lease_desk {
   /// Requests that lay with a node that is gone are asked again, of this process's node; when it is
   /// that one, they are refused.
   void process_gone(process_id gone, const std::string& cause);
+  /// What the head was asked, another life of it is asked again.
+  void head_renewed();
 
  private:
   void refuse(std::uint64_t request, const std::string& why);

@@ -26,7 +26,10 @@ std::vector<std::string> environment_of(const daemons& cluster) {
 }
 
 std::size_t nodes_of(const daemons& cluster) {
-  return nlohmann::json::parse(cluster.troupe({"status", "--json"}).out)["nodes"].size();
+  const auto status = nlohmann::json::parse(cluster.troupe({"status", "--json"}).out);
+  std::size_t count = 0;
+  for (const auto& node : status["nodes"]) count += node["awaited"] ? 0 : 1;
+  return count;
 }
 
 std::int64_t parent_of(std::int64_t pid) {
@@ -81,7 +84,7 @@ TEST_CASE("nodes join the head again that was killed and started anew at its add
   const std::string port = head.head.substr(head.head.rfind(':') + 1);
   const auto node = cluster.start_node("n1", head.head, {"--num-cpus=1", "--silence=3"});
   ::kill(static_cast<pid_t>(head.pid), SIGKILL);
-  REQUIRE(eventually([&] { return !process_lives(head.pid); }));
+  REQUIRE(eventually([&] { return !troupe::net::node_runs(head.session_dir); }));
   const command_result again = cluster.troupe(
       {"start", "--head", "--port=" + port, "--node-name=h", "--num-cpus=0", "--silence=3"});
   INFO(again.out << again.err);

@@ -28,8 +28,7 @@ class fortress {
   fortress() : head_(cluster_.start_head("head", {"--num-cpus=2"})) {}
 
   std::uint16_t port() const {
-    return static_cast<std::uint16_t>(
-        std::stoi(head_.self.remote.substr(head_.self.remote.rfind(':') + 1)));
+    return static_cast<std::uint16_t>(std::stoi(head_.head.substr(head_.head.rfind(':') + 1)));
   }
   const troupe::net::node_file& head() const { return head_; }
   const daemons& cluster() const { return cluster_; }
@@ -40,7 +39,7 @@ class fortress {
   bool logs(Attempt&& attempt) const {
     return eventually([&] {
       attempt();
-      return cluster_.log_of("head").find("refused what came to " + head_.self.remote +
+      return cluster_.log_of("head").find("refused what came to " + head_.head +
                                           " from 127.0.0.1") != std::string::npos;
     });
   }
@@ -63,8 +62,8 @@ class fortress {
     CHECK(ran.code == 0);
     const temp_folder elsewhere;
     const command_result asked =
-        run_command({TROUPE_TEST_BINARY_DIR "/tools/troupe", "status",
-                     "--address=" + head_.self.remote, "--key-file=" + head_.key_file},
+        run_command({TROUPE_TEST_BINARY_DIR "/tools/troupe", "status", "--address=" + head_.head,
+                     "--key-file=" + head_.key_file},
                     {"TROUPE_SESSION_BASE=" + elsewhere.path().string()});
     INFO(asked.err);
     CHECK(asked.code == 0);
@@ -82,7 +81,7 @@ TEST_CASE("a program with another key is refused, told why, and logged") {
   const temp_folder elsewhere;
   const std::string key = troupe::net::make_cluster_key();
   const command_result asked = run_command(
-      {TROUPE_TEST_BINARY_DIR "/tools/troupe", "status", "--address=" + it.head().self.remote},
+      {TROUPE_TEST_BINARY_DIR "/tools/troupe", "status", "--address=" + it.head().head},
       {"TROUPE_SESSION_BASE=" + elsewhere.path().string(), "TROUPE_CLUSTER_KEY=" + key});
   CHECK(asked.code == 4);
   CHECK_THAT(asked.err, contains("cluster key"));
@@ -96,7 +95,7 @@ TEST_CASE("a program without a key is refused before it connects") {
   const command_result ran =
       run_command({TROUPE_TEST_BINARY_DIR "/test/cluster_driver", "tasks"},
                   {"TROUPE_SESSION_BASE=" + elsewhere.path().string(),
-                   "TROUPE_ADDRESS=" + it.head().self.remote, "TROUPE_LOG_LEVEL=error"});
+                   "TROUPE_ADDRESS=" + it.head().head, "TROUPE_LOG_LEVEL=error"});
   CHECK(ran.code != 0);
   CHECK_THAT(ran.err, contains("cluster key"));
   it.stands();

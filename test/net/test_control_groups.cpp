@@ -431,9 +431,10 @@ TEST_CASE("of two groups of one name the second is refused, and told so") {
   w.create({one_cpu}, group_strategy::pack, "gang");
   const auto second = w.create({one_cpu}, group_strategy::pack, "gang");
   w.settle();
-  REQUIRE(w.replies.size() == 1);
-  CHECK(w.replies[0].group == second);
-  CHECK_THAT(w.replies[0].why, contains("'gang' is taken"));
+  REQUIRE(w.replies.size() == 2);  // the first is told that the head knows it
+  CHECK(w.replies[0].phase == group_phase::pending);
+  CHECK(w.replies[1].group == second);
+  CHECK_THAT(w.replies[1].why, contains("'gang' is taken"));
 }
 
 TEST_CASE("bundles of GPUs reserve ids, parts of one GPU lie together") {

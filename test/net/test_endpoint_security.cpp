@@ -357,7 +357,9 @@ TEST_CASE("a process of another protocol version is told so, and the other way r
                             .reason = refusal_reason::version,
                             .sender = 5,
                             .receiver = a.id()}));
-  CHECK_THAT(a.heard.wait_unreachable(5), contains("speaks protocol version 2, this process 1"));
+  CHECK_THAT(a.heard.wait_unreachable(5),
+             contains("speaks protocol version " + std::to_string(protocol_version + 1) +
+                      ", this process " + std::to_string(protocol_version)));
 }
 
 TEST_CASE("members that send nonsense are not heard, and others are") {

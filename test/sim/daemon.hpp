@@ -44,6 +44,11 @@ class daemon final : public receiver {
   void act(const net::watch_driver&) {}  // the kernel tells
   void act(const net::forget_process& e) { net_.forget(e.process); }
   void act(const net::say& e);
+  // The simulated head does not die, and owns no actors.
+  void act(const net::keep_row&) {}
+  void act(const net::process_over&) {}
+  void act(const net::node_back&) {}
+  void act(const net::recovery_over&) {}
   template <class T>
   void to_head(const T& what);
   template <class T>

@@ -68,6 +68,25 @@ class recorder : public net::endpoint_handler {
     changed_.wait_for(lock, patience, [&] { return ended_.size() >= count; });
     return ended_;
   }
+  void renewed(const net::peer& now) override {
+    const std::lock_guard guard(mutex_);
+    renewed_.push_back(now);
+    changed_.notify_all();
+  }
+
+  /// The lives of the peer that were told of, when there are so many.
+  std::vector<std::uint32_t> wait_renewed(net::process_id peer, std::size_t count) {
+    std::unique_lock lock(mutex_);
+    std::vector<std::uint32_t> epochs;
+    changed_.wait_for(lock, patience, [&] {
+      epochs.clear();
+      for (const net::peer& one : renewed_) {
+        if (one.id == peer) epochs.push_back(one.epoch);
+      }
+      return epochs.size() >= count;
+    });
+    return epochs;
+  }
   bool wait(net::process_id from, std::size_t count) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, patience, [&] { return messages_[from].size() >= count; });
@@ -109,6 +128,7 @@ class recorder : public net::endpoint_handler {
   std::map<net::process_id, std::vector<net::message>> messages_;
   std::map<net::process_id, std::vector<std::string>> unreachable_;
   std::vector<net::process_id> ended_;
+  std::vector<net::peer> renewed_;
 };
 
 /// An endpoint with a recorder, in a session directory that others can share.

@@ -60,10 +60,10 @@ class cluster_line::implementation final : public net::endpoint_handler {
     options.listen_address = "0.0.0.0:0";
     endpoint_ = std::make_unique<net::endpoint>(options, *this);
     if (is_near) {
-      head_ = local->self;
+      head_ = local->own_head;
       endpoint_->learn(head_);
     } else {
-      head_ = endpoint_->resolve(address_, timeout_);
+      head_ = endpoint_->resolve(address_, timeout_, net::endpoint::whom::head);
     }
   }
   ~implementation() {

@@ -26,7 +26,6 @@
 
 #include "core/logging.hpp"
 #include "core/node_name.hpp"
-#include "net/detached_actors.hpp"
 #include "net/messages.hpp"
 #include "net/session_files.hpp"
 #include "tools/troupe/command_line.hpp"
@@ -188,8 +187,6 @@ int run_daemon(daemon_options options) {
       core::logging::configure(log);
     }
     find_key(options);
-    if (in_background && ::chdir("/") != 0) log::warn("cannot leave the working folder");
-
     net::node_file file;
     file.protocol = net::protocol_version;
     file.pid = ::getpid();
@@ -198,10 +195,12 @@ int run_daemon(daemon_options options) {
     file.session_dir = wanted.session_dir;
 
     if (wanted.head_address.empty()) {
-      wanted.guest = [](net::endpoint& endpoint) {
-        return std::make_unique<net::detached_actors>(endpoint);
-      };
+      wanted.head_store = std::filesystem::absolute(
+          wanted.head_store.empty() ? wanted.session_dir + "/head.sqlite" : wanted.head_store);
+      file.store = wanted.head_store;
     }
+    if (in_background && ::chdir("/") != 0) log::warn("cannot leave the working folder");
+    wanted.head_patience = options.rejoin;
     if (wanted.spill_dir == "none") {
       wanted.spill_dir.clear();
     } else if (wanted.spill_dir.empty()) {
@@ -211,10 +210,15 @@ int run_daemon(daemon_options options) {
     for (bool first = true; node; first = false) {
       file.self = node->self();
       file.head = node->head();
+      if (const net::peer* const own = node->own_head()) file.own_head = *own;
       net::write_node_file(file);
       if (first) folder.become_current();
       log::info("node '", file.name, "' of the cluster at ", file.head, " listens at ",
                 file.self.remote);
+      if (file.own_head.epoch > 1) {
+        log::info("the head goes on with the cluster of its store ", file.store, ": life ",
+                  file.own_head.epoch);
+      }
       notify_manager("READY=1\nSTATUS=node " + file.name + " of " + file.head + "\n");
       answer("ready");
 

@@ -58,6 +58,7 @@ const std::vector<option> known = {
      "session folder, which a head makes"},
     {"idle-after", "SECONDS", "a worker process without work ends then; default: 60"},
     {"silence", "SECONDS", "another node is taken for dead after so long a silence; default: 10"},
+    {"store", "FILE", "of a head: its durable store; default: head.sqlite in the node's folder"},
     {"rejoin", "SECONDS",
      "a node that has lost its head tries so long to join again;\n0: it ends; default: 60"},
     {"grace", "SECONDS", "what workers get to end when the node is stopped; default: 5"},
@@ -221,6 +222,10 @@ daemon_options read_options(const given_options& given) {
     node.labels = core::parse_pairs(given.get("labels"), "--labels");
     node.store_bytes = store_bytes_of(given);
     node.spill_dir = given.get("spill-dir");
+    node.head_store = given.get("store");
+    if (given.has("store") && !given.has("head")) {
+      throw command_error(misused, "--store is of a head: it keeps what the cluster has");
+    }
     choose_addresses(given, node);
     if (given.has("ready-fd")) {
       result.ready_fd = static_cast<int>(core::parse_count(given.get("ready-fd"), "--ready-fd"));

@@ -1,5 +1,6 @@
 // `troupe status`.
 #include <algorithm>
+#include <ctime>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -74,6 +75,7 @@ void print_json(const net::status& what, const std::string& address) {
         {{"name", n.name},
          {"address", n.address},
          {"head", n.head},
+         {"awaited", n.awaited},
          {"workers", n.workers},
          {"actors", n.actors},
          {"resources", resources},
@@ -107,6 +109,9 @@ void print_json(const net::status& what, const std::string& address) {
   }
   const nlohmann::json all{{"address", address},
                            {"jobs", what.jobs},
+                           {"head_life", what.life},
+                           {"head_life_began", what.life_began},
+                           {"store_problem", what.store_problem},
                            {"nodes", nodes},
                            {"actors", actors},
                            {"placement_groups", groups}};
@@ -140,17 +145,35 @@ std::string store_text(const net::store_use& of) {
   return text;
 }
 
+std::string time_text(std::int64_t seconds) {
+  const std::time_t at = static_cast<std::time_t>(seconds);
+  std::tm parts{};
+  ::gmtime_r(&at, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
 void print_text(const net::status& what, const std::string& address) {
   std::cout << "Cluster at " << address << ": " << what.nodes.size()
             << (what.nodes.size() == 1 ? " node, " : " nodes, ") << what.jobs
-            << (what.jobs == 1 ? " job\n\n" : " jobs\n\n");
+            << (what.jobs == 1 ? " job\n" : " jobs\n");
+  if (what.life > 1) {
+    std::cout << "The head was started again, life " << what.life << " since "
+              << time_text(what.life_began) << "\n";
+  }
+  if (!what.store_problem.empty()) {
+    std::cout << "Nothing new can be promised: " << printable(what.store_problem) << "\n";
+  }
+  std::cout << "\n";
   std::vector<std::vector<std::string>> rows{
       {"NODE", "ADDRESS", "WORKERS", "ACTORS", "OBJECTS", "IN USE"}};
   std::map<std::string, std::uint64_t> waiting;
   for (const auto& n : what.nodes) {
-    rows.push_back({printable(n.name) + (n.head ? " (head)" : ""), printable(n.address),
-                    std::to_string(n.workers), std::to_string(n.actors), store_text(n.store),
-                    use_text(n.total, n.available)});
+    rows.push_back({printable(n.name) + (n.head      ? " (head)"
+                                         : n.awaited ? " (awaited)"
+                                                     : ""),
+                    printable(n.address), std::to_string(n.workers), std::to_string(n.actors),
+                    store_text(n.store), use_text(n.total, n.available)});
     for (const auto& [demand, count] : n.waiting) {
       std::string text;
       for (const auto& [name, units] : demand) {

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <iostream>
 
+#include "net/control_store.hpp"
 #include "net/session_files.hpp"
 #include "tools/troupe/command_line.hpp"
 #include "tools/troupe/commands.hpp"
@@ -82,8 +83,12 @@ bool stop_node_in(const std::string& folder, std::chrono::milliseconds patience)
     }
   }
   ::close(pidfd);
-  // Of one that was killed, its files remain; taking its place for a moment removes them.
-  if (!in_order) net::session_folder(net::session_base_path(), file->name);
+  // Of one that was killed, its files remain; taking its place for a moment removes them. It was
+  // told to end, so what its cluster had is not taken up again.
+  if (!in_order) {
+    net::session_folder(net::session_base_path(), file->name);
+    if (file->is_head()) net::control_store::remove(file->store);
+  }
   return in_order;
 }
 
