@@ -98,6 +98,11 @@ bool remote_object::cancel(bool, bool recursive) {
   return true;
 }
 
+archive_receiver receiver_of_archive() noexcept {
+  core::sharing* const shares = core::find_sharing();
+  return shares == nullptr ? archive_receiver::unknown : shares->receiver_of_archive();
+}
+
 void save_ref(output_archive& archive, const object_ptr& object, const object_ops& ops) {
   archive.note_personal();
   core::require_sharing("an object_ref").save_ref(archive, object, ops);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <troupe/detail/actor_api.hpp>
+#include <troupe/detail/archive_receiver.hpp>
 #include <troupe/detail/sharing.hpp>
 #include <troupe/detail/stored_value.hpp>
 
@@ -31,6 +32,7 @@ class sharing {
                                          std::string_view made_by, bool is_result) = 0;
   virtual void save_stored(detail::output_archive& archive, const detail::stored_value& where) = 0;
   virtual detail::stored_ptr load_stored(detail::input_archive& archive, bool given) = 0;
+  virtual detail::archive_receiver receiver_of_archive() noexcept = 0;
   /// Forwards a cancel to the object's owner.
   virtual void cancel(detail::remote_object& object, bool recursive) noexcept = 0;
 };

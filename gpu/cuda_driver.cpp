@@ -254,6 +254,9 @@ class runtime_driver final : public driver {
     check(cudaMemPoolSetAccess(pool, &access, 1), "opening a pool");
     return pool;
   }
+  void free_pool(pool_handle pool) noexcept override {
+    static_cast<void>(cudaMemPoolDestroy(pool));
+  }
   void* import_pointer(pool_handle pool, const pointer_export& from) override {
     cudaMemPoolPtrExportData data{};
     std::memcpy(&data, from.data(), sizeof(data));

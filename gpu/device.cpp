@@ -17,7 +17,7 @@ std::vector<device_info> devices() {
   if (here.count_devices() == 0) return result;
   const std::vector<core::gpu_device> managed = core::read_gpu_devices();
   for (int i = 0; i < here.count_devices(); ++i) {
-    device_info& one = result.emplace_back(here.under().describe(i));
+    device_info& one = result.emplace_back(here.info_of(i));
     for (const core::gpu_device& same : managed) {
       if (same.uuid == one.uuid) one.uncorrected_errors = same.uncorrected_errors;
     }

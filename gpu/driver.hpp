@@ -65,6 +65,7 @@ class driver {
   virtual int export_pool(int device) = 0;
   virtual pointer_export export_pointer(void* memory) = 0;
   virtual pool_handle import_pool(int descriptor) = 0;
+  virtual void free_pool(pool_handle pool) noexcept = 0;
   virtual void* import_pointer(pool_handle pool, const pointer_export& from) = 0;
 };
 

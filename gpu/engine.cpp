@@ -58,8 +58,13 @@ engine& engine::process() {
 
 void engine::replace_for_test(engine* other) noexcept { replacement.store(other); }
 
-engine::engine(driver& over) : driver_(over), count_(over.count_devices(why_none_)) {
-  memory_of_.resize(static_cast<std::size_t>(count_));
+engine::engine(driver& over) : driver_(over), count_(over.count_devices(why_none_)) {}
+
+const device_info& engine::info_of(int device) {
+  std::call_once(described_, [this] {
+    for (int i = 0; i < count_; ++i) infos_.push_back(driver_.describe(i));
+  });
+  return infos_.at(static_cast<std::size_t>(device));
 }
 
 engine::~engine() {
@@ -152,21 +157,22 @@ void engine::follow(lane& on, const std::vector<lane_id>& before) {
 }
 
 void* engine::use(lane& on, memory& what, bool write) {
-  if (what.device != on.device) {
-    throw device_error("an array lies on device " + std::to_string(what.device) +
+  if (what.device() != on.device) {
+    throw device_error("an array lies on device " + std::to_string(what.device()) +
                            " and is used by work on device " + std::to_string(on.device) +
                            "; pass array.here(), which is a copy on the current device",
                        0, false);
   }
   const std::lock_guard guard(order_mutex_);
   follow(on, order_.use(on.id, what.marks, write));
-  return what.address;
+  return what.address();
 }
 
 // -- work -----------------------------------------------------------------------------------------
 
 void engine::enqueue(work& what, lane& on) noexcept {
   try {
+    what.prepare();
     in_order(on, [&] {
       const stream into(on);
       what.enqueue(into);

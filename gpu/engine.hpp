@@ -20,8 +20,10 @@
 #include <troupe/gpu/stream.hpp>
 #include <troupe/gpu/work.hpp>
 
+#include "gpu/borrower.hpp"
 #include "gpu/completion_state.hpp"
 #include "gpu/driver.hpp"
+#include "gpu/lender.hpp"
 #include "gpu/order_state.hpp"
 #include "gpu/share_state.hpp"
 
@@ -44,22 +46,47 @@ struct captured {
   int device = 0;
 };
 
-/// Memory of a device. Shared by its arrays; goes back, in the streams' order, with the last.
+/// Memory of a device. Shared by its arrays; goes back, in the streams' order, with the last. That
+/// of another process is opened when it is first used here: a process that passes it on only needs
+/// no device.
 class memory {
  public:
   memory(engine& in, void* at, std::size_t size, int on) noexcept
-      : of(in), address(at), bytes(size), device(on) {}
+      : of(in), bytes(size), address_(at), device_(on) {}
+  memory(engine& in, std::unique_ptr<const borrowed> from);
   ~memory();
   memory(const memory&) = delete;
   memory& operator=(const memory&) = delete;
 
   engine& of;
-  void* const address;
   const std::size_t bytes;
-  const int device;
   use_marks marks;  ///< guarded by the engine's lock
   std::optional<share_holder> counted_for;
-  std::shared_ptr<const void> borrowed;  ///< of another process's memory: dropped when it is unused
+
+  /// These open it, and may throw then.
+  void* address() {
+    settle();
+    return address_;
+  }
+  int device() {
+    settle();
+    return device_;
+  }
+  /// The loan, while it lies in the other process.
+  const borrowed* loan() const noexcept {
+    return copied_.load(std::memory_order_acquire) ? nullptr : loan_.get();
+  }
+  const bool was_lent = false;
+
+ private:
+  friend class engine;
+  void settle();
+
+  void* address_ = nullptr;
+  int device_ = -1;
+  std::once_flag settled_;
+  std::unique_ptr<const borrowed> loan_;  ///< until the end, whoever looks at it meanwhile
+  std::atomic<bool> copied_{false};       ///< it has content of its own
 };
 
 /// A piece of pinned memory that copies go through.
@@ -88,6 +115,8 @@ class engine {
   int count_devices() const noexcept { return count_; }
   const std::string& why_none() const noexcept { return why_none_; }
   driver& under() noexcept { return driver_; }
+  /// What does not change of a device. The driver takes its time to tell it, once.
+  const device_info& info_of(int device);
 
   /// Those of `troupe::gpu`.
   int current_device() const;
@@ -102,8 +131,11 @@ class engine {
 
   memory_ptr allocate(std::size_t bytes) { return allocate_on(lane_here(), bytes); }
   memory_ptr allocate_on(lane& on, std::size_t bytes);
-  /// Memory of another process, which `keep` keeps there.
-  memory_ptr adopt(void* address, std::size_t bytes, int device, std::shared_ptr<const void> keep);
+  /// Opens what another process has lent: by reference, or a copy.
+  void open(memory& what);
+  lender& lends() noexcept { return lender_; }
+  /// Waits until what writes the memory now is done.
+  void wait_for_writers(memory& what);
   void release(memory& gone) noexcept;
   void* use(lane& on, memory& what, bool write);
   void upload(memory& to, const void* from, std::size_t bytes);
@@ -142,6 +174,7 @@ class engine {
     troupe::detail::failure_ptr failure;  ///< null: done
   };
 
+  bool open_by_reference(memory& what);
   void check_usable(int device) const;
   void follow(lane& on, const std::vector<lane_id>& before);
   void break_device(int device, const device_error& why);
@@ -159,7 +192,8 @@ class engine {
   driver& driver_;
   std::string why_none_;
   const int count_;
-  std::vector<std::uint64_t> memory_of_;  ///< by device
+  std::once_flag described_;
+  std::vector<device_info> infos_;  ///< by device, once described
   std::atomic<bool> limited_{false};
 
   mutable std::recursive_mutex order_mutex_;
@@ -176,6 +210,8 @@ class engine {
   std::vector<flight> flights_;   // by lane_id
   bool ending_ = false;
   std::thread watcher_;  // runs from the first work on
+
+  lender lender_{*this};
 };
 
 /// Makes a device current on this thread, and at its end the thread's own again.

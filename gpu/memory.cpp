@@ -23,7 +23,14 @@ std::byte* at(void* memory, std::size_t offset) { return static_cast<std::byte*>
 
 }  // namespace
 
+memory::memory(engine& in, std::unique_ptr<const borrowed> from)
+    : of(in), bytes(from->what().bytes), was_lent(true), loan_(std::move(from)) {}
+
 memory::~memory() { of.release(*this); }
+
+void memory::settle() {
+  if (was_lent) std::call_once(settled_, [this] { of.open(*this); });
+}
 
 /// Counts it for the running task or actor, if that has a part of a GPU and parts are limited.
 std::optional<share_holder> engine::count(int device, std::size_t bytes) {
@@ -31,8 +38,7 @@ std::optional<share_holder> engine::count(int device, std::size_t bytes) {
   const troupe::detail::gpu_claim claim = troupe::detail::current_gpu_claim();
   if (claim.share <= 0 || claim.share >= 1) return std::nullopt;
   const share_holder who{claim.actor != 0, claim.actor != 0 ? claim.actor : claim.task};
-  std::uint64_t& total = memory_of_[static_cast<std::size_t>(device)];
-  if (total == 0) total = driver_.describe(device).memory_bytes;
+  const std::uint64_t total = info_of(device).memory_bytes;
   if (const auto left = shares_.take(device, who, bytes, claim.share, total)) {
     throw device_memory_error("an array of " + std::to_string(bytes) + " bytes is more than the " +
                               std::to_string(*left) + " bytes that are left of this " +
@@ -68,46 +74,39 @@ memory_ptr engine::allocate_on(lane& on, std::size_t bytes) {
   return made;
 }
 
-memory_ptr engine::adopt(void* address, std::size_t bytes, int device,
-                         std::shared_ptr<const void> keep) {
-  auto made = std::make_shared<memory>(*this, address, bytes, device);
-  made->borrowed = std::move(keep);
-  return made;
-}
-
 namespace {
 
-/// Keeps another process's memory until the device has passed where it was freed here.
-class keeper final {
+/// Keeps a loan until the device has passed where its memory was freed here.
+class loan_keeper final {
  public:
-  explicit keeper(std::shared_ptr<const void> what) : what_(std::move(what)) {}
+  explicit loan_keeper(std::unique_ptr<const borrowed> what) : what_(std::move(what)) {}
   void operator()(const stream&) const {}
 
  private:
-  std::shared_ptr<const void> what_;
+  std::unique_ptr<const borrowed> what_;
 };
 
 }  // namespace
 
 void engine::release(memory& gone) noexcept {
-  if (gone.address == nullptr) return;
+  if (gone.address_ == nullptr) return;
   try {
     const std::lock_guard guard(order_mutex_);
-    if (gone.counted_for) shares_.give_back(gone.device, *gone.counted_for, gone.bytes);
-    if (broken_.contains(gone.device)) return;  // its memory went with it
-    const device_scope current(*this, gone.device);
-    lane& on = gone.marks.writer ? lanes_[gone.marks.writer->lane] : lane_on(gone.device);
+    if (gone.counted_for) shares_.give_back(gone.device_, *gone.counted_for, gone.bytes);
+    if (broken_.contains(gone.device_)) return;  // its memory went with it
+    const device_scope current(*this, gone.device_);
+    lane& on = gone.marks.writer ? lanes_[gone.marks.writer->lane] : lane_on(gone.device_);
     follow(on, order_.use(on.id, gone.marks, true));
-    driver_.free(gone.address, on.stream);
+    driver_.free(gone.address_, on.stream);
     order_.enqueued(on.id);
-    if (gone.borrowed) {
-      auto* const last = new typed_work<void, keeper>("gpu: memory of another process",
-                                                      keeper(std::move(gone.borrowed)));
+    if (gone.loan_) {
+      auto* const last = new typed_work<void, loan_keeper>("gpu: memory of another process",
+                                                           loan_keeper(std::move(gone.loan_)));
       const auto hold = object_ptr::adopt(last);
       last->submit_to(on);
     }
   } catch (const std::exception& error) {
-    log::warn("memory of device ", gone.device, " cannot be freed: ", error.what());
+    log::warn("memory of device ", gone.device_, " cannot be freed: ", error.what());
   }
 }
 
@@ -164,13 +163,13 @@ class staging_pair {
 }  // namespace
 
 void engine::upload(memory& to, const void* from, std::size_t bytes) {
-  lane& on = lane_on(to.device);
-  const device_scope current(*this, to.device);
+  lane& on = lane_on(to.device());
+  const device_scope current(*this, to.device());
   if (driver_.is_pinned(from)) {
     event_handle done = nullptr;
     in_order(on, [&] {
       use(on, to, true);
-      driver_.copy(to.address, from, bytes, on.stream);
+      driver_.copy(to.address(), from, bytes, on.stream);
       done = driver_.make_event();
       driver_.record(done, on.stream);
     });
@@ -186,7 +185,7 @@ void engine::upload(memory& to, const void* from, std::size_t bytes) {
     std::memcpy(stage.memory, static_cast<const std::byte*>(from) + done, size);
     in_order(on, [&] {
       use(on, to, true);
-      driver_.copy(at(to.address, done), stage.memory, size, on.stream);
+      driver_.copy(at(to.address(), done), stage.memory, size, on.stream);
       driver_.record(stage.done, on.stream);
       stage.used = true;
     });
@@ -195,13 +194,13 @@ void engine::upload(memory& to, const void* from, std::size_t bytes) {
 }
 
 void engine::download(memory& from, void* to, std::size_t bytes) {
-  lane& on = lane_on(from.device);
-  const device_scope current(*this, from.device);
+  lane& on = lane_on(from.device());
+  const device_scope current(*this, from.device());
   if (driver_.is_pinned(to)) {
     event_handle done = nullptr;
     in_order(on, [&] {
       use(on, from, false);
-      driver_.copy(to, from.address, bytes, on.stream);
+      driver_.copy(to, from.address(), bytes, on.stream);
       done = driver_.make_event();
       driver_.record(done, on.stream);
     });
@@ -217,7 +216,7 @@ void engine::download(memory& from, void* to, std::size_t bytes) {
     if (stage.used) wait_for(stage.done);
     in_order(on, [&] {
       use(on, from, false);
-      driver_.copy(stage.memory, at(from.address, i * chunk), size_of_chunk(i), on.stream);
+      driver_.copy(stage.memory, at(from.address(), i * chunk), size_of_chunk(i), on.stream);
       driver_.record(stage.done, on.stream);
       stage.used = true;
     });
@@ -233,14 +232,14 @@ void engine::download(memory& from, void* to, std::size_t bytes) {
 void engine::copy(lane& on, memory& to, memory& from) {
   in_order(on, [&] {
     use(on, to, true);
-    if (from.device == on.device) {
+    if (from.device() == on.device) {
       use(on, from, false);
-      driver_.copy(to.address, from.address, to.bytes, on.stream);
+      driver_.copy(to.address(), from.address(), to.bytes, on.stream);
       return;
     }
     // What uses it on its own device ends first; what follows there waits for the copy.
     follow(on, order_.use(on.id, from.marks, false));
-    driver_.copy(to.address, from.address, to.bytes, on.stream);
+    driver_.copy(to.address(), from.address(), to.bytes, on.stream);
   });
 }
 
@@ -256,20 +255,20 @@ memory_ptr allocate(std::size_t bytes) {
 }
 
 std::size_t size_of(const memory& of) noexcept { return of.bytes; }
-int device_of(const memory& of) noexcept { return of.device; }
-void* address_of(const memory& of) noexcept { return of.address; }
+int device_of(memory& of) { return of.device(); }
+void* address_of(memory& of) { return of.address(); }
 
 memory_ptr clone(const memory_ptr& of) {
   if (!of) return nullptr;
   engine& here = of->of;
-  lane& on = here.lane_on(of->device);
+  lane& on = here.lane_on(of->device());
   memory_ptr made = here.allocate_on(on, of->bytes);
   here.copy(on, *made, *of);
   return made;
 }
 
 memory_ptr bring_here(const memory_ptr& of) {
-  if (!of || of->of.current_device() == of->device) return of;
+  if (!of || of->of.current_device() == of->device()) return of;
   engine& here = of->of;
   lane& on = here.lane_here();
   memory_ptr made = here.allocate_on(on, of->bytes);
@@ -282,7 +281,13 @@ void upload(const memory_ptr& to, const void* from, std::size_t bytes) {
 }
 
 void download(const memory_ptr& from, void* to, std::size_t bytes) {
-  if (bytes != 0) from->of.download(*from, to, bytes);
+  if (bytes == 0) return;
+  if (from->loan() != nullptr && from->of.count_devices() == 0) {
+    // A process without a device can still read it.
+    from->loan()->lender().fetch(from->loan()->what().number, {static_cast<std::byte*>(to), bytes});
+    return;
+  }
+  from->of.download(*from, to, bytes);
 }
 
 void enqueue_download(const stream& on, const memory_ptr& from, void* to, std::size_t bytes) {
@@ -290,11 +295,15 @@ void enqueue_download(const stream& on, const memory_ptr& from, void* to, std::s
   from->of.under().copy(to, on.use(from, false), bytes, on.native());
 }
 
+void settle(const memory_ptr& of) {
+  if (of) static_cast<void>(of->device());
+}
+
 void* use(lane& on, const memory_ptr& what, bool write, captured* into) {
   if (!what) return nullptr;
   if (into == nullptr) return on.of.use(on, *what, write);
   into->uses.emplace_back(what, write);
-  return what->address;
+  return what->address();
 }
 
 CUstream_st* native_stream(const lane& of) noexcept { return of.stream; }

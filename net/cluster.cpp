@@ -684,6 +684,14 @@ detail::object_ptr cluster::load_ref(detail::input_archive& archive,
   return objects_->load_ref(archive, ops);
 }
 
+detail::archive_receiver cluster::receiver_of_archive() noexcept {
+  const transfer_scope* const now = transfer_scope::current;
+  if (now == nullptr) return detail::archive_receiver::unknown;
+  const std::optional<peer> other = here_.net->find(now->other());
+  return other && other->host == here_.net->self().host ? detail::archive_receiver::same_machine
+                                                        : detail::archive_receiver::elsewhere;
+}
+
 void cluster::save_handle(detail::output_archive& archive, const detail::actor_core_ptr& actor) {
   if (transfer_scope::current == nullptr) {
     throw detail::archive_error("an actor_handle is archived only to be sent to another process");

@@ -66,6 +66,7 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   detail::object_ptr load_ref(detail::input_archive& archive,
                               const detail::object_ops& ops) override;
   void save_handle(detail::output_archive& archive, const detail::actor_core_ptr& actor) override;
+  detail::archive_receiver receiver_of_archive() noexcept override;
   detail::actor_core_ptr load_handle(detail::input_archive& archive,
                                      const detail::class_info& info) override;
   void dropped(detail::remote_object& object) noexcept override;

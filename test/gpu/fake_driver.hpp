@@ -1,6 +1,8 @@
 /// A driver over the host's memory: what is enqueued on a stream waits until a test lets it run.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -129,6 +131,10 @@ class fake_driver final : public gpu::driver {
   }
   void free(void* memory, gpu::stream_handle on) override {
     enqueue(on, [this, memory] {
+      if (const auto lent = imported_.find(memory); lent != imported_.end()) {
+        if (--lent->second == 0) imported_.erase(lent);
+        return;
+      }
       sizes_.erase(memory);
       std::free(memory);
     });
@@ -160,11 +166,30 @@ class fake_driver final : public gpu::driver {
   void free_graph(gpu::graph_handle) noexcept override { ++freed_graphs; }
   int freed_graphs = 0;
 
-  bool can_share(int) override { return false; }
-  int export_pool(int) override { return -1; }
-  gpu::pointer_export export_pointer(void*) override { return {}; }
-  gpu::pool_handle import_pool(int) override { return nullptr; }
-  void* import_pointer(gpu::pool_handle, const gpu::pointer_export&) override { return nullptr; }
+  /// Another process's memory is this process's here: what the loan names is its address.
+  bool shares = false;
+  bool imports_fail = false;
+  bool can_share(int) override { return shares; }
+  int export_pool(int) override { return ::dup(STDIN_FILENO); }
+  gpu::pointer_export export_pointer(void* memory) override {
+    gpu::pointer_export result{};
+    std::memcpy(result.data(), &memory, sizeof(memory));
+    return result;
+  }
+  gpu::pool_handle import_pool(int) override {
+    ++opened_pools;
+    return reinterpret_cast<gpu::pool_handle>(this);
+  }
+  void free_pool(gpu::pool_handle) noexcept override { --opened_pools; }
+  void* import_pointer(gpu::pool_handle, const gpu::pointer_export& from) override {
+    if (imports_fail) throw gpu::device_error("importing memory failed", 1, false);
+    const std::lock_guard guard(mutex_);
+    void* memory = nullptr;
+    std::memcpy(&memory, from.data(), sizeof(memory));
+    ++imported_[memory];
+    return memory;
+  }
+  int opened_pools = 0;
 
  private:
   struct event {
@@ -221,6 +246,7 @@ class fake_driver final : public gpu::driver {
   std::vector<std::unique_ptr<std::deque<item>>> graphs_;
   stream* capturing_ = nullptr;
   std::map<void*, std::size_t> sizes_;
+  std::map<void*, int> imported_;
   std::size_t waits_ = 0;
   std::size_t records_ = 0;
 };

@@ -35,13 +35,11 @@ class array {
   bool empty() const noexcept { return size_ == 0; }
   std::size_t bytes() const noexcept { return size_ * sizeof(T); }
   /// The device that it lies on; -1 without elements.
-  int device() const noexcept { return memory_ ? detail::device_of(*memory_) : -1; }
+  int device() const { return memory_ ? detail::device_of(*memory_) : -1; }
 
   /// The address on the device, for code that sees to the order itself. Work that troupe enqueues
   /// gets it from `stream::read` and `write`, or as an argument of a kernel.
-  T* data() const noexcept {
-    return memory_ ? static_cast<T*>(detail::address_of(*memory_)) : nullptr;
-  }
+  T* data() const { return memory_ ? static_cast<T*>(detail::address_of(*memory_)) : nullptr; }
 
   /// Elements of its own, on the same device. Does not wait.
   array clone() const { return array(detail::clone(memory_), size_); }

@@ -32,6 +32,18 @@ output<T> out(array<T> existing) {
   return {std::move(existing)};
 }
 
+/// Where a kernel runs: blocks, threads of each, and bytes of dynamic shared memory.
+struct shape {
+  dim3 grid;
+  dim3 block;
+  std::size_t shared_bytes = 0;
+};
+/// Blocks of `threads` for `count` threads in all.
+inline shape threads(std::size_t count, unsigned per_block = 256) {
+  const std::size_t blocks = count == 0 ? 1 : (count + per_block - 1) / per_block;
+  return {dim3(static_cast<unsigned>(blocks)), dim3(per_block)};
+}
+
 namespace detail {
 
 /// Throws `device_error` for what a launch returned.
@@ -88,21 +100,12 @@ struct kernel_argument<P, object_ref<U>> {
   }
 };
 
-/// What the ref of a launch gets: the array of its `out`, or nothing.
-template <class... A>
-struct launch_result {
-  using type = void;
-};
-template <class T, class... A>
-struct launch_result<output<T>, A...> {
-  static_assert(std::is_void_v<typename launch_result<A...>::type>,
-                "troupe: gpu::launch takes one gpu::out; use gpu::run for several");
-  using type = array<T>;
-};
-template <class First, class... A>
-requires(sizeof...(A) > 0) struct launch_result<First, A...> : launch_result<A...> {
-};
+template <class A>
+inline constexpr bool is_output_v = false;
+template <class T>
+inline constexpr bool is_output_v<output<T>> = true;
 
+/// What the ref of a launch gets: the array of its `out`, or nothing.
 inline void result_among() {}
 template <class T, class... Kept>
 array<T> result_among(const output<T>& first, const Kept&...) {
@@ -144,19 +147,28 @@ struct kernel_signature<void (*)(P...)> {
   }
 };
 
-}  // namespace detail
+/// A kernel with its arguments, as work.
+template <auto Kernel, class Kept, class... A>
+struct bound_launch {
+  shape where;
+  Kept kept;
 
-/// Where a kernel runs: blocks, threads of each, and bytes of dynamic shared memory.
-struct shape {
-  dim3 grid;
-  dim3 block;
-  std::size_t shared_bytes = 0;
+  void prepare() {
+    std::apply([]<class... One>(One&... each) { (kept_argument<One>::prepare(each), ...); }, kept);
+  }
+  auto operator()(const stream& on) {
+    return std::apply(
+        [&](auto&... each) {
+          kernel_signature<decltype(Kernel)>::template enqueue<Kernel>(
+              on, where.grid, where.block, where.shared_bytes,
+              std::type_identity<std::tuple<A...>>{}, each...);
+          return result_among(each...);
+        },
+        kept);
+  }
 };
-/// Blocks of `threads` for `count` threads in all.
-inline shape threads(std::size_t count, unsigned per_block = 256) {
-  const std::size_t blocks = count == 0 ? 1 : (count + per_block - 1) / per_block;
-  return {dim3(static_cast<unsigned>(blocks)), dim3(per_block)};
-}
+
+}  // namespace detail
 
 /// Enqueues a kernel on a stream: inside `run` and `graph`. Arguments as for `launch`, without refs
 /// that are not ready. Throws `device_error`.
@@ -184,22 +196,14 @@ void enqueue(const stream& on, const shape& where, A&&... args) {
 template <auto Kernel, class... A>
 auto launch(const shape& where, A&&... args) {
   using signature = detail::kernel_signature<decltype(Kernel)>;
-  using results = detail::launch_result<std::decay_t<A>...>;
+  static_assert((detail::is_output_v<std::decay_t<A>> + ... + 0) <= 1,
+                "troupe: gpu::launch takes one gpu::out; use gpu::run for several");
   std::vector<detail::object_ptr> refs;
   (detail::kept_argument<std::decay_t<A>>::add_to(refs, args), ...);
   auto kept = signature::keep(std::forward<A>(args)...);
   return detail::start(
       troupe::detail::function_name<Kernel>(),
-      [where, kept = std::move(kept)](const stream& on) mutable -> typename results::type {
-        return std::apply(
-            [&](auto&... each) -> typename results::type {
-              signature::template enqueue<Kernel>(
-                  on, where.grid, where.block, where.shared_bytes,
-                  std::type_identity<std::tuple<std::decay_t<A>...>>{}, each...);
-              return detail::result_among(each...);
-            },
-            kept);
-      },
+      detail::bound_launch<Kernel, decltype(kept), std::decay_t<A>...>{where, std::move(kept)},
       std::move(refs));
 }
 template <auto Kernel, class... A>

@@ -20,13 +20,16 @@ namespace troupe::gpu::detail {
 /// `no_device_error`, `device_memory_error`, `device_error`.
 TROUPE_API memory_ptr allocate(std::size_t bytes);
 TROUPE_API std::size_t size_of(const memory& of) noexcept;
-TROUPE_API int device_of(const memory& of) noexcept;
+TROUPE_API int device_of(memory& of);
 /// Its address, without any order between streams.
-TROUPE_API void* address_of(const memory& of) noexcept;
+TROUPE_API void* address_of(memory& of);
 /// A copy on the same device, enqueued.
 TROUPE_API memory_ptr clone(const memory_ptr& of);
 /// One on the current device; the same when it lies there already.
 TROUPE_API memory_ptr bring_here(const memory_ptr& of);
+
+/// Opens memory of another process, which may wait for that; does nothing for others.
+TROUPE_API void settle(const memory_ptr& of);
 
 /// Copies from the host. `from` may change after the call.
 TROUPE_API void upload(const memory_ptr& to, const void* from, std::size_t bytes);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -47,6 +48,9 @@ class TROUPE_API work : public object_state {
   explicit work(std::string_view name) noexcept : object_state(0), name_(name) {}
   ~work() override;
 
+  /// Sees to what may wait for other processes, before the streams' order is locked. Once; may
+  /// throw.
+  virtual void prepare() = 0;
   /// Enqueues what is to be done. Once; may throw.
   virtual void enqueue(const stream& on) = 0;
   /// Publishes the value. After a claim.
@@ -74,6 +78,9 @@ class typed_work final : public work {
  private:
   ~typed_work() override {
     if (made_) result_.destroy();
+  }
+  void prepare() override {
+    if constexpr (requires { function_->prepare(); }) function_->prepare();
   }
   void enqueue(const stream& on) override {
     if constexpr (std::is_void_v<R>) {
@@ -108,6 +115,9 @@ template <class A>
 struct kept_argument {
   static decltype(auto) value(A& from) { return (from); }
   static void add_to(std::vector<object_ptr>&, const A&) {}
+  static void prepare(A& from) {
+    if constexpr (is_array_v<A>) settle(from.memory());
+  }
 };
 template <class T>
 struct kept_argument<object_ref<T>> {
@@ -116,6 +126,27 @@ struct kept_argument<object_ref<T>> {
   }
   static void add_to(std::vector<object_ptr>& all, const object_ref<T>& ref) {
     all.push_back(ref.pointer());
+  }
+  static void prepare(object_ref<T>& from) {
+    if constexpr (is_array_v<T>) settle(value(from).memory());
+  }
+};
+
+/// A function and what it is called with, after the stream.
+template <class F, class... A>
+struct bound_work {
+  F function;
+  std::tuple<A...> arguments;
+
+  void prepare() {
+    std::apply([](A&... each) { (kept_argument<A>::prepare(each), ...); }, arguments);
+  }
+  decltype(auto) operator()(const stream& on) {
+    return std::apply(
+        [&](A&... each) -> decltype(auto) {
+          return function(on, kept_argument<A>::value(each)...);
+        },
+        arguments);
   }
 };
 
@@ -132,10 +163,7 @@ auto run_named(std::string_view name, F f, A... args) {
   std::vector<detail::object_ptr> refs;
   (detail::kept_argument<A>::add_to(refs, args), ...);
   return detail::start(
-      name,
-      [f = std::move(f), ... args = std::move(args)](const stream& on) mutable -> decltype(auto) {
-        return f(on, detail::kept_argument<A>::value(args)...);
-      },
+      name, detail::bound_work<F, A...>{std::move(f), std::tuple<A...>(std::move(args)...)},
       std::move(refs));
 }
 template <class F, class... A>
