@@ -59,8 +59,11 @@ std::optional<loan> loan_of(const memory_ptr& what) {
 void save(output_archive& archive, const memory_ptr& what, std::size_t count,
           std::size_t element_size) {
   const archive_receiver receiver = troupe::detail::receiver_of_archive();
-  // What is put stays on its device: a store does not get it before somebody elsewhere wants it.
-  if (receiver == archive_receiver::unknown) archive.note_personal();
+  if (receiver == archive_receiver::unknown) {
+    // So what is put stays on its device, until somebody elsewhere wants it.
+    archive.fail(troupe::detail::name_view{"troupe::gpu::array", 18},
+                 "a device array is archived only to be sent to another process");
+  }
   const std::size_t bytes = count * element_size;
   if (receiver == archive_receiver::same_machine && bytes != 0) {
     if (const auto lent = loan_of(what)) {

@@ -50,6 +50,10 @@ class lineage::recorder final : public core::sharing {
     return unexpected();
   }
   detail::stored_ptr load_stored(detail::input_archive&, bool) override { return unexpected(); }
+  /// Nobody: what would be copied for that refuses, and is not made again.
+  detail::archive_receiver receiver_of_archive() noexcept override {
+    return detail::archive_receiver::unknown;
+  }
   void dropped(detail::remote_object& object) noexcept override {
     if (outer_ != nullptr) outer_->dropped(object);
   }

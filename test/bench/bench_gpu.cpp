@@ -3,16 +3,34 @@
 
 #include <cstdio>
 #include <cstring>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <troupe/gpu.hpp>
-#include <troupe/object_ref.hpp>
+#include <troupe/troupe.hpp>
 
 #include "test/bench/bench.hpp"
 #include "test/bench/gpu_kernels.hpp"
+#include "test/bench/nodes.hpp"
 
 namespace troupe::bench {
+
+// Not in a nameless namespace: they are called by name in the workers.
+struct array_maker {
+  gpu::array<std::byte> make(std::size_t bytes) {
+    made = gpu::array<std::byte>(bytes);
+    return made;
+  }
+  gpu::array<std::byte> made;
+};
+struct array_reader {
+  /// Opens it; the device itself does nothing.
+  bool touch(gpu::array<std::byte> what) { return what.data() != nullptr; }
+  bool none(int) { return true; }
+};
+
 namespace {
 
 /// Whether there is a device; else says so, in place of figures.
@@ -181,9 +199,44 @@ std::vector<figure> allocation() {
            times.peer, device_name()}};
 }
 
+// A call whose argument is an array of another process, beside the same call with a number.
+std::vector<figure> handoff() {
+  if (!has_device("gpu_handoff")) return {};
+  nodes::command("start --head --port 0 --num-cpus 2 --num-gpus 1 --node-name bench");
+  nodes here;
+  here.connect("auto");
+  const auto alone = with({.num_gpus = 0.5, .isolation = isolation::process});
+  const auto maker = alone.remote<array_maker>();
+  const auto reader = alone.remote<array_reader>();
+  constexpr int calls = 500;
+  std::vector<figure> figures;
+  for (const auto& [name, bytes] : {std::pair{"gpu_handoff", std::size_t{1} << 30},
+                                    std::pair{"gpu_handoff_small", std::size_t{4} << 10}}) {
+    const auto array = maker.remote<&array_maker::make>(bytes);
+    get(reader.remote<&array_reader::touch>(array));
+    const auto times = alternate(
+        5,
+        [&] {
+          return seconds([&] {
+                   for (int i = 0; i < calls; ++i) get(reader.remote<&array_reader::touch>(array));
+                 }) /
+                 calls * 1e6;
+        },
+        [&] {
+          return seconds([&] {
+                   for (int i = 0; i < calls; ++i) get(reader.remote<&array_reader::none>(i));
+                 }) /
+                 calls * 1e6;
+        });
+    figures.push_back({name, times.value, "us", false, "the call with a number", times.peer,
+                       std::to_string(bytes) + " bytes, goal: under 100 us more"});
+  }
+  return figures;
+}
+
 const registered benchmarks[] = {
     {"gpu_task", task},      {"gpu_chain", chain},           {"gpu_graph", graph},
-    {"gpu_copy_in", copies}, {"gpu_allocation", allocation},
+    {"gpu_copy_in", copies}, {"gpu_allocation", allocation}, {"gpu_handoff", handoff},
 };
 
 }  // namespace

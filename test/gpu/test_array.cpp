@@ -12,6 +12,7 @@
 #include <troupe/task.hpp>
 
 #include "test/gpu/fake_driver.hpp"
+#include "test/gpu/receiver_is.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/contains.hpp"
 #include "test/support/runtime.hpp"
@@ -114,7 +115,15 @@ TEST_CASE("refs go to the device and back as tasks") {
   CHECK(fetch(gpu::to_host(there)) == numbers(100));
 }
 
+TEST_CASE("an array is archived for another process only") {
+  fake_devices fake;
+  fake.driver.run_at_once();
+  const gpu::array<int> made = gpu::to_device(numbers(10));
+  CHECK_THROWS_WITH(troupe::detail::encode(made), contains("only to be sent to another process"));
+}
+
 TEST_CASE("an archived array is one of its own with the same elements") {
+  const receiver_is far(troupe::detail::archive_receiver::elsewhere);
   fake_devices fake;
   fake.driver.run_at_once();
   const gpu::array<int> made = gpu::to_device(numbers(10'000));
@@ -125,6 +134,7 @@ TEST_CASE("an archived array is one of its own with the same elements") {
 }
 
 TEST_CASE("damaged bytes are refused before anything is allocated") {
+  const receiver_is far(troupe::detail::archive_receiver::elsewhere);
   fake_devices fake;
   fake.driver.run_at_once();
   const gpu::array<int> made = gpu::to_device(numbers(100));

@@ -11,8 +11,8 @@
 #include <troupe/gpu/copy.hpp>
 #include <troupe/gpu/error.hpp>
 
-#include "core/sharing.hpp"
 #include "test/gpu/fake_driver.hpp"
+#include "test/gpu/receiver_is.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/contains.hpp"
 #include "test/support/runtime.hpp"
@@ -22,41 +22,6 @@ namespace gpu = troupe::gpu;
 using troupe::detail::archive_receiver;
 
 namespace {
-
-/// Says for whom this process archives.
-class receiver_is final : public troupe::core::sharing {
- public:
-  explicit receiver_is(archive_receiver who) : who_(who) { troupe::core::set_sharing(this); }
-  ~receiver_is() override { troupe::core::set_sharing(nullptr); }
-
- private:
-  void save_ref(troupe::detail::output_archive&, const troupe::detail::object_ptr&,
-                const troupe::detail::object_ops&) override {}
-  troupe::detail::object_ptr load_ref(troupe::detail::input_archive&,
-                                      const troupe::detail::object_ops&) override {
-    return {};
-  }
-  void save_handle(troupe::detail::output_archive&,
-                   const troupe::detail::actor_core_ptr&) override {}
-  troupe::detail::actor_core_ptr load_handle(troupe::detail::input_archive&,
-                                             const troupe::detail::class_info&) override {
-    return {};
-  }
-  void dropped(troupe::detail::remote_object&) noexcept override {}
-  troupe::detail::stored_ptr store_value(std::span<const std::byte>,
-                                         std::span<const std::span<const std::byte>>,
-                                         std::string_view, bool) override {
-    return nullptr;
-  }
-  void save_stored(troupe::detail::output_archive&, const troupe::detail::stored_value&) override {}
-  troupe::detail::stored_ptr load_stored(troupe::detail::input_archive&, bool) override {
-    return nullptr;
-  }
-  archive_receiver receiver_of_archive() noexcept override { return who_; }
-  void cancel(troupe::detail::remote_object&, bool) noexcept override {}
-
-  archive_receiver who_;
-};
 
 std::vector<int> numbers() {
   std::vector<int> result(100'000);
