@@ -21,7 +21,7 @@ group_phase control_groups::group::phase() const {
 void control_groups::node_joined(time now, const join_cluster& what,
                                  const core::resource_set& total) {
   std::erase_if(nodes_, [&](const placement_node& n) { return n.at.id == what.node.id; });
-  nodes_.push_back({what.node, what.name, total, total, what.labels});
+  nodes_.insert(place_of(what.node.id), {what.node, what.name, total, total, what.labels, total});
   changed_ = true;
   try_all(now);
 }
@@ -499,10 +499,14 @@ std::set<process_id> control_groups::nodes_in(const std::vector<process_id>& whe
   return result;
 }
 
+std::vector<placement_node>::iterator control_groups::place_of(process_id id) {
+  return std::lower_bound(nodes_.begin(), nodes_.end(), id,
+                          [](const placement_node& n, process_id of) { return n.at.id < of; });
+}
+
 placement_node* control_groups::find_node(process_id id) {
-  const auto at = std::find_if(nodes_.begin(), nodes_.end(),
-                               [id](const placement_node& n) { return n.at.id == id; });
-  return at == nodes_.end() ? nullptr : &*at;
+  const auto at = place_of(id);
+  return at == nodes_.end() || at->at.id != id ? nullptr : &*at;
 }
 
 control_groups::group* control_groups::find(global_id id) {

@@ -119,13 +119,14 @@ class control_groups {
   std::string name_of(const group& of) const;
   std::string gone_text(global_id id) const;
   std::set<process_id> nodes_in(const std::vector<process_id>& where) const;
+  std::vector<placement_node>::iterator place_of(process_id id);
   placement_node* find_node(process_id id);
   group* find(global_id id);
   void send(process_id to, outgoing what) { outgoing_.emplace_back(to, std::move(what)); }
 
   std::vector<std::pair<process_id, outgoing>> outgoing_;
   std::vector<store_change> changes_;
-  std::vector<placement_node> nodes_;  ///< less what is being prepared there
+  std::vector<placement_node> nodes_;  ///< by id; less what is being prepared there
   std::map<global_id, group> groups_;
   std::map<std::pair<std::string, std::string>, global_id> names_;
   std::set<global_id> unplaced_;  ///< those with bundles that lie nowhere

@@ -69,6 +69,7 @@ void control_state::give_up_awaited(time now, process_id who, const std::string&
   const auto found = awaited_.find(who);
   const awaited_node gone = std::move(found->second);
   awaited_.erase(found);
+  gone_.push_back(who);
   keep(remove_row(store_table::nodes, key_of(who)));
   note(log_level::warn, "node '" + gone.info.name + "' is gone: " + cause);
   declare_dead(now, who, cause, false);

@@ -1,6 +1,8 @@
 #include "net/control_state.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "net/demand.hpp"
 
@@ -52,6 +54,8 @@ void control_state::received(time now, process_id from, join_cluster what) {
   added.last.available = returning ? available : what.total;
   added.info = std::move(what);
   added.heard = now;
+  added.has_view = false;
+  added.changed = true;
   keep(put_row(store_table::nodes, key_of(from), added.info.name, added.info));
   note(log_level::info,
        "node '" + added.info.name + "' has " + (returning ? "come back" : "joined"));
@@ -88,7 +92,10 @@ void control_state::received(time now, process_id from, node_report what) {
   }
   node& of = found->second;
   of.heard = now;
-  if (of.last.available != what.available) view_changed();
+  if (of.last.available != what.available) {
+    of.changed = true;
+    view_changed();
+  }
   groups_.node_reported(now, from, what.available);
   of.last = std::move(what);
   if (from != settings_.self.id) send(from, joined{}, true);
@@ -119,6 +126,7 @@ void control_state::node_gone(time now, process_id who, const std::string& cause
   const node gone = std::move(found->second);
   nodes_.erase(found);
   keep(remove_row(store_table::nodes, key_of(who)));
+  gone_.push_back(who);
   note(clean ? log_level::info : log_level::warn,
        "node '" + gone.info.name + "' is gone: " + cause);
   declare_dead(now, who, cause, clean);
@@ -182,28 +190,46 @@ std::vector<process_id> control_state::nodes() const {
 /// Who has seen a node come shall find it: told at once, unless very many come.
 void control_state::membership_changed(time now) {
   view_changed();
-  const std::chrono::milliseconds interval(nodes_.size());
-  if (now - view_sent_ >= interval) view_sent_ = now - settings_.view_interval;
+  const std::chrono::milliseconds least(nodes_.size());
+  if (now - view_sent_ >= least) view_sent_ = now - settings_.view_interval - least;
   send_view_if_due(now);
 }
 
+/// What each gets grows with the number of nodes, and so does the time between views.
 void control_state::send_view_if_due(time now) {
-  if (nodes_.empty() || !view_dirty_ || now - view_sent_ < settings_.view_interval) return;
+  const auto interval = std::max(settings_.view_interval, std::chrono::milliseconds(nodes_.size()));
+  if (nodes_.empty() || !view_dirty_ || now - view_sent_ < interval) return;
   view_dirty_ = false;
   view_sent_ = now;
-  broadcast(make_view());
+  std::optional<cluster_view> all;
+  const cluster_view news = view(false);
+  for (auto& [id, n] : nodes_) {
+    if (std::exchange(n.has_view, true)) {
+      send(id, news);
+    } else {
+      if (!all) all = view(true);
+      send(id, *all);
+    }
+  }
 }
 
-cluster_view control_state::make_view() const {
-  cluster_view view;
-  for (const auto& [id, n] : nodes_) {
-    view.nodes.push_back({n.info.node, n.info.name, n.info.total, n.last.available, n.info.labels});
+cluster_view control_state::view(bool whole) {
+  cluster_view result;
+  result.whole = whole;
+  for (auto& [id, n] : nodes_) {
+    if (!whole && !std::exchange(n.changed, false)) continue;
+    result.nodes.push_back(
+        {n.info.node, n.info.name, n.info.total, n.last.available, n.info.labels});
+  }
+  if (!whole) {
+    result.gone = std::exchange(gone_, {});
+    return result;
   }
   // What needs them waits for them, and is not refused.
   for (const auto& [id, n] : awaited_) {
-    view.nodes.push_back({n.info.node, n.info.name, n.info.total, {}, n.info.labels});
+    result.nodes.push_back({n.info.node, n.info.name, n.info.total, {}, n.info.labels});
   }
-  return view;
+  return result;
 }
 
 // -- jobs -----------------------------------------------------------------------------------------

@@ -120,6 +120,8 @@ class control_state {
     join_cluster info;
     node_report last;
     time heard{};
+    bool has_view = false;  ///< it knows the others, up to what has changed
+    bool changed = true;    ///< since the last view
     std::set<process_id> processes;
   };
   struct job {
@@ -156,7 +158,7 @@ class control_state {
   void send(process_id to, control_message what, bool at_once = false);
   void keep(store_change what) { effects_.emplace_back(keep_row{std::move(what)}); }
   void note(log_level level, std::string text);
-  cluster_view make_view() const;
+  cluster_view view(bool whole);
   void view_changed() { view_dirty_ = true; }
   void membership_changed(time now);
   void send_view_if_due(time now);
@@ -177,6 +179,7 @@ class control_state {
   control_groups groups_;
   bool view_dirty_ = false;
   time view_sent_{};
+  std::vector<process_id> gone_;  ///< since the last view
 };
 
 }  // namespace troupe::net

@@ -1052,7 +1052,8 @@ struct node_report {
   }
 };
 
-/// Head to all nodes when it changed: what each needs to send requests on.
+/// Head to all nodes when it changed: what each needs to send requests on. The first one that a
+/// node gets is `whole`; those after it say what has changed since the last one.
 struct cluster_view {
   static constexpr auto what = kind::cluster_view;
   struct node {
@@ -1066,10 +1067,12 @@ struct cluster_view {
       archive(at, name, total, available, labels);
     }
   };
+  bool whole = false;
   std::vector<node> nodes;
+  std::vector<process_id> gone;
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(nodes);
+    archive(whole, nodes, gone);
   }
 };
 

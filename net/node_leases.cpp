@@ -180,7 +180,13 @@ void node_state::redirect(request& which, process_id node) {
 // -- the view -------------------------------------------------------------------------------------
 
 void node_state::received(time now, process_id, cluster_view what) {
-  view_.clear();
+  if (what.whole) view_.clear();
+  std::erase_if(view_, [&](const placement_node& n) {
+    return std::find(what.gone.begin(), what.gone.end(), n.at.id) != what.gone.end();
+  });
+  for (placement_node& n : view_) n.available = n.reported;
+  std::unordered_map<process_id, std::size_t> places;
+  for (std::size_t i = 0; i < view_.size(); ++i) places[view_[i].at.id] = i;
   for (cluster_view::node& n : what.nodes) {
     std::string wrong;
     auto total = to_resources(n.total, wrong);
@@ -189,8 +195,15 @@ void node_state::received(time now, process_id, cluster_view what) {
       note(log_level::warn, "left node '" + n.name + "' out of the view: " + wrong);
       continue;
     }
-    view_.push_back({std::move(n.at), std::move(n.name), std::move(*total), std::move(*available),
-                     std::move(n.labels)});
+    placement_node seen{std::move(n.at),       std::move(n.name),   std::move(*total),
+                        std::move(*available), std::move(n.labels), {}};
+    seen.reported = seen.available;
+    const auto [place, is_new] = places.try_emplace(seen.at.id, view_.size());
+    if (is_new) {
+      view_.push_back(std::move(seen));
+    } else {
+      view_[place->second] = std::move(seen);
+    }
   }
   self_in_view();
   if (ending_) return;
@@ -204,8 +217,8 @@ placement_node& node_state::self_in_view() {
     return n.at.id == settings_.self.id;
   });
   if (at != view_.end()) return *at;
-  view_.push_back(
-      {settings_.self, settings_.name, settings_.total, settings_.total, settings_.labels});
+  view_.push_back({settings_.self, settings_.name, settings_.total, settings_.total,
+                   settings_.labels, settings_.total});
   return view_.back();
 }
 

@@ -19,6 +19,7 @@ struct placement_node {
   core::resource_set total;
   core::resource_set available;
   std::vector<std::pair<std::string, std::string>> labels;
+  core::resource_set reported{};  ///< what was available when the head told of it
 };
 
 struct placement_request {

@@ -70,8 +70,12 @@ TEST_CASE("a node that joins is told so, and all get the view, not more often th
   c.join(2);
   CHECK(c.sent<net::cluster_view>(1).empty());
   c.pass(100ms);
-  CHECK(c.sent<net::cluster_view>(1).at(0).nodes.size() == 2);
-  CHECK(c.sent<net::cluster_view>(2).at(0).nodes.size() == 2);
+  const auto news = c.sent<net::cluster_view>(1);
+  CHECK(news.at(0).nodes.size() == 1);
+  CHECK(!news.at(0).whole);
+  const auto all = c.sent<net::cluster_view>(2);
+  CHECK(all.at(0).nodes.size() == 2);
+  CHECK(all.at(0).whole);
   c.pass(10s - 1ms);
   c.effects.clear();
 }
@@ -81,12 +85,33 @@ TEST_CASE("all are told at once of a node that comes, unless many come") {
   c.pass(50ms);
   c.effects.clear();
   c.join(2);
-  CHECK(c.sent<net::cluster_view>(1).at(0).nodes.size() == 2);
+  CHECK(c.sent<net::cluster_view>(1).at(0).nodes.size() == 1);
   c.join(3);
   CHECK(c.sent<net::cluster_view>(1).empty());
   c.now += 5ms;
   c.join(4);
-  CHECK(c.sent<net::cluster_view>(1).at(0).nodes.size() == 4);
+  CHECK(c.sent<net::cluster_view>(1).at(0).nodes.size() == 2);
+}
+
+TEST_CASE("a view says what has changed since the last one, and who is gone") {
+  control c;
+  for (net::process_id id = 2; id < 6; ++id) c.join(id);
+  c.pass(1s);
+  c.effects.clear();
+  net::node_report report;
+  report.available = amounts({{"CPU", 1}});
+  c.tell(3, report);
+  c.state.node_gone(c.now, 4, "it was stopped", true);
+  c.pass(1s);
+  std::set<net::process_id> changed;
+  std::set<net::process_id> gone;
+  for (const auto& view : c.sent<net::cluster_view>(2)) {
+    CHECK(!view.whole);
+    for (const auto& node : view.nodes) changed.insert(node.at.id);
+    gone.insert(view.gone.begin(), view.gone.end());
+  }
+  CHECK(changed == std::set<net::process_id>{3});
+  CHECK(gone == std::set<net::process_id>{4});
 }
 
 TEST_CASE("a report that changes nothing sends no view, one that does sends it") {

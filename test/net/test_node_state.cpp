@@ -88,6 +88,7 @@ class test_node {
   }
   void see_node(net::process_id id, const net::demand& total, const net::demand& available) {
     net::cluster_view view;
+    view.whole = true;
     view.nodes.push_back({peer_of(own), "n1", amounts({{"CPU", 2}}), amounts({{"CPU", 2}}), {}});
     view.nodes.push_back({peer_of(id), "n" + std::to_string(id), total, available, {}});
     tell(head, view);
@@ -270,6 +271,27 @@ TEST_CASE("a burst is spread by what was sent on, not by the last view alone") {
   n.see_node(3, amounts({{"CPU", 2}}), amounts({{"CPU", 1}}));
   CHECK(n.sent<net::lease_redirected>(driver).size() == 1);
   CHECK(n.state.report().waiting.at(0).second == 1);
+}
+
+TEST_CASE("a view that is not whole changes what it names, and gives back what was sent on") {
+  test_node n;
+  n.worker_comes(100);
+  n.see_node(3, amounts({{"CPU", 2}}), amounts({{"CPU", 2}}));
+  for (std::uint64_t i = 1; i <= 6; ++i) n.tell(driver, n.wants(i, 1));
+  CHECK(n.sent<net::lease_redirected>(driver).size() == 2);
+  // Nothing has changed there: what was sent on has ended, or never came.
+  n.tell(head, net::cluster_view());
+  CHECK(n.sent<net::lease_redirected>(driver).size() == 2);
+  CHECK(n.state.report().waiting.empty());
+  net::cluster_view news;
+  news.gone = {3};
+  n.tell(head, news);
+  n.tell(driver, n.wants(7, 1));
+  CHECK(n.sent<net::lease_redirected>(driver).empty());
+  news.gone.clear();
+  news.nodes.push_back({peer_of(4), "n4", amounts({{"CPU", 2}}), amounts({{"CPU", 2}}), {}});
+  n.tell(head, news);
+  CHECK(n.sent<net::lease_redirected>(driver).size() == 1);
 }
 
 TEST_CASE("a worker's death ends its leases, is told with its cause, and its job has another") {
