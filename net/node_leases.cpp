@@ -173,6 +173,7 @@ void node_state::redirect(request& which, process_id node) {
   TROUPE_ASSERT(at != view_.end(), "a request is sent to a node of the view");
   // Until the next view, what was sent there counts as taken.
   if (which.wanted.fits_in(at->available)) at->available -= which.wanted;
+  sent_on_ = true;
   send(which.owner, lease_redirected{which.asked.request, at->at});
   erase(which);
 }
@@ -184,7 +185,7 @@ void node_state::received(time now, process_id, cluster_view what) {
   std::erase_if(view_, [&](const placement_node& n) {
     return std::find(what.gone.begin(), what.gone.end(), n.at.id) != what.gone.end();
   });
-  for (placement_node& n : view_) n.available = n.reported;
+  forget_sent_on();
   std::unordered_map<process_id, std::size_t> places;
   for (std::size_t i = 0; i < view_.size(); ++i) places[view_[i].at.id] = i;
   for (cluster_view::node& n : what.nodes) {
@@ -208,6 +209,24 @@ void node_state::received(time now, process_id, cluster_view what) {
   self_in_view();
   if (ending_) return;
   retry_placements(now);
+  spill_back();
+  serve(now);
+}
+
+void node_state::forget_sent_on() {
+  for (placement_node& n : view_) n.available = n.reported;
+  sent_on_ = false;
+  sent_on_until_.reset();
+}
+
+/// What was sent on may have ended there between two reports of that node, or never have come: then
+/// no view tells that there is room again.
+void node_state::look_after_sent_on(time now) {
+  if (!sent_on_) return;
+  if (!sent_on_until_) sent_on_until_ = now + settings_.sent_on_counts;
+  if (now < *sent_on_until_) return;
+  forget_sent_on();
+  if (ending_) return;
   spill_back();
   serve(now);
 }
@@ -258,6 +277,7 @@ void node_state::spill_back() {
         return n.at.id == decision.node;
       });
       at->available -= r.wanted;
+      sent_on_ = true;
       if (moved.size() == most_spilled_at_once) break;
     } else if (anywhere && r.asked.redirections < most_redirections) {
       hopeless.insert(r.shape);

@@ -463,6 +463,7 @@ void node_state::tick(time now) {
       retire(now, w, false, std::nullopt);
     }
   }
+  look_after_sent_on(now);
   if (without_job_ > 0) {
     std::vector<ticket> late;
     for (const auto& [id, r] : requests_) {

@@ -35,7 +35,9 @@ struct node_settings {
   core::resource_set total;
   std::vector<std::pair<std::string, std::string>> labels;
 
-  std::chrono::milliseconds idle_after{60'000};        ///< then a worker without lease ends
+  std::chrono::milliseconds idle_after{60'000};  ///< then a worker without lease ends
+  /// What was sent on to a node counts as taken there for so long, unless the head tells sooner.
+  std::chrono::milliseconds sent_on_counts{1'000};
   std::chrono::milliseconds register_within{60'000};   ///< then a worker that was started is ended
   std::chrono::milliseconds job_grace{10'000};         ///< of workers when their job has ended
   std::chrono::milliseconds lease_grace{10'000};       ///< of an isolated worker without its lease
@@ -290,6 +292,8 @@ class node_state {
   void warn_infeasible(const request& which, const std::string& why);
   void retry_placements(time now);
   void spill_back();
+  void forget_sent_on();
+  void look_after_sent_on(time now);
   void serve(time now);
   void begin(time now, request& which);
   void assign_worker(time now, request& which);
@@ -350,6 +354,8 @@ class node_state {
   bounded_set<std::string> warned_;
 
   std::vector<placement_node> view_;  ///< of all nodes; less what was sent on since it came
+  bool sent_on_ = false;              ///< something was
+  std::optional<time> sent_on_until_;
   std::uint64_t turn_ = 0;
 };
 

@@ -294,6 +294,18 @@ TEST_CASE("a view that is not whole changes what it names, and gives back what w
   CHECK(n.sent<net::lease_redirected>(driver).size() == 1);
 }
 
+TEST_CASE("what was sent on counts as taken for a while only, when no view tells of it") {
+  test_node n;
+  n.worker_comes(100);
+  n.see_node(3, amounts({{"CPU", 2}}), amounts({{"CPU", 2}}));
+  for (std::uint64_t i = 1; i <= 5; ++i) n.tell(driver, n.wants(i, 1));
+  CHECK(n.sent<net::lease_redirected>(driver).size() == 2);
+  n.pass(100ms);
+  CHECK(n.sent<net::lease_redirected>(driver).empty());
+  n.pass(1s);  // it has ended there before that node could report it
+  CHECK(n.sent<net::lease_redirected>(driver).size() == 1);
+}
+
 TEST_CASE("a worker's death ends its leases, is told with its cause, and its job has another") {
   test_node n;
   const auto token = n.worker_comes(100);
