@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -17,7 +18,7 @@ namespace troupe::net {
 namespace {
 
 // A head that lives answers each report, of which there is one a second.
-constexpr auto quiet = std::chrono::milliseconds(1'500);
+constexpr std::chrono::milliseconds quiet{1'500};
 constexpr auto probe_period = std::chrono::milliseconds(500);
 constexpr auto probe_patience = std::chrono::milliseconds(2'000);
 
@@ -109,7 +110,8 @@ void head_watch::heard(time now) {
 
 head_watch::finding head_watch::look(time now, std::chrono::milliseconds silent_for,
                                      std::chrono::milliseconds dead_for) {
-  if (now - heard_ < quiet) return finding::alive;
+  // Long enough before the patience ends that a dead head is found dead, however short it is.
+  if (now - heard_ < std::min(quiet, silent_for * 2 / 3)) return finding::alive;
   bool died = false;
   if (probe_) {
     const auto result = probe_->look(now);

@@ -253,7 +253,8 @@ void set_link_options(zmq_socket& socket) {
   socket.set(ZMQ_SNDHWM, 0);  // bytes are bounded by who sends; a full socket would drop
   socket.set(ZMQ_RCVHWM, 256);
   socket.set(ZMQ_RECONNECT_IVL, 20);
-  socket.set(ZMQ_RECONNECT_IVL_MAX, 1000);
+  // Far below what a node waits for a head that was started again, before it ends its work.
+  socket.set(ZMQ_RECONNECT_IVL_MAX, 250);
   socket.set(ZMQ_HANDSHAKE_IVL, 3000);
 }
 

@@ -1,7 +1,8 @@
 // The program that is struck, or whose cluster is: it works, and says when it has noticed and when
 // everything is right again.
 //
-//     chaos_driver run ROUND PHASE FOLDER SEED NODE...     is told `struck`, then `end`
+//     chaos_driver run ROUND PHASE FOLDER SEED NODE...     is told `struck`, then `end`; while its
+//                                                          head is dead `away`, and says `works`
 //     chaos_driver sweep ROUND FOLDER                      ends the detached actor of a dead driver
 #include <unistd.h>
 
@@ -73,6 +74,8 @@ class caller {
   std::int64_t next_ = 0;
 };
 
+int plus_one(int number) { return number + 1; }
+
 struct sentinel {
   std::int64_t pid() const { return ::getpid(); }
 };
@@ -84,6 +87,10 @@ class sentinels {
     for (const std::string& node : nodes) {
       while (!place(node)) std::this_thread::sleep_for(10ms);
     }
+  }
+
+  void call() const {
+    for (const auto& actor : actors_) fetch(actor.remote<&sentinel::pid>());
   }
 
  private:
@@ -109,20 +116,67 @@ class sentinels {
   std::vector<troupe::monitor> watches_;
 };
 
+/// Bundles on two nodes that are kept over the strike.
+class reserved {
+ public:
+  /// Waits for a task in each.
+  void use() const {
+    for (int i = 0; i < 2; ++i) {
+      const troupe::options inside{
+          .num_cpus = 0.25, .max_retries = -1, .placement_group = group_, .bundle_index = i};
+      if (fetch(with(inside).remote<plus_one>(i)) != i + 1) {
+        say("violation a task in bundle " + std::to_string(i) + " gave nonsense");
+      }
+    }
+  }
+
+ private:
+  troupe::placement_group group_{{.bundles = {{.num_cpus = 0.25}, {.num_cpus = 0.25}},
+                                  .strategy = troupe::placement_strategy::strict_spread}};
+};
+
+/// What needs no head: calls of known actors, tasks, values. And what waits for it, and then goes on.
+void work_without_head(const sentinels& known, const reserved& bundles) {
+  try {
+    known.call();
+    std::vector<troupe::object_ref<int>> results;
+    for (int i = 0; i < 20; ++i) {
+      results.push_back(with({.num_cpus = 0.25}).remote<plus_one>(troupe::put(i)));
+    }
+    for (int i = 0; i < 20; ++i) {
+      if (fetch(results[static_cast<std::size_t>(i)]) != i + 1) {
+        say("violation a task gave nonsense while the head was away");
+      }
+    }
+    say("works");
+    bundles.use();
+  } catch (const std::exception& e) {
+    say(std::string("violation while the head was away: ") + e.what());
+    say("works");
+  }
+}
+
 void run(const std::vector<std::string>& words) {
   const std::string& round = words.at(0);
   const std::string& phase = words.at(1);
   const std::string& folder = words.at(2);
   const std::vector<std::string> nodes(words.begin() + 4, words.end());
+  const sentinels watched(nodes);
+  const reserved bundles;
   std::atomic<bool> struck{false};
   std::atomic<bool> end{false};
   std::thread([&] {
-    for (std::string word; std::cin >> word;) (word == "struck" ? struck : end) = true;
+    for (std::string word; std::cin >> word;) {
+      if (word == "away") {
+        work_without_head(watched, bundles);
+      } else {
+        (word == "struck" ? struck : end) = true;
+      }
+    }
     struck = true;
     end = true;
   }).detach();
 
-  const sentinels watched(nodes);
   const troupe::options often{.num_cpus = 0.1, .max_restarts = -1};
   auto strict = with(often).remote<ledger>(folder + "/strict");
   const std::string name = "retried-" + round;
@@ -145,6 +199,7 @@ void run(const std::vector<std::string>& words) {
 
   chaos::load load(phase, nodes, std::stoull(words.at(3)));
   for (int i = 0; i < 5; ++i) load.step();
+  bundles.use();
   say("ready " + std::to_string(::getpid()));
 
   std::exception_ptr failed;
@@ -176,6 +231,8 @@ void run(const std::vector<std::string>& words) {
     say("violation the retried ledger counted " + std::to_string(counted) + " of " +
         std::to_string(to_retried.sent()) + " calls");
   }
+  bundles.use();
+  fetch(troupe::get_actor<ledger>(kept).remote<&ledger::count>());
   say("recovered " + std::to_string(chaos::now()) + ' ' + std::to_string(load.done()) + ' ' +
       std::to_string(load.lost()));
   while (!end) std::this_thread::sleep_for(2ms);

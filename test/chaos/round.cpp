@@ -104,18 +104,16 @@ class game {
         wrong("ended before anything was struck: " + line);
       } else if (node == target_ && !result_.noticed) {
         result_.noticed = since_strike(time);
-      } else if (cell_.struck != victim::head) {
+      } else {
         wrong("ended without having been struck: " + line);
       }
     } else if (kind == "recovered") {
       std::int64_t time = 0;
       words >> time >> result_.answered >> result_.lost;
       result_.recovered = since_strike(time);
-    } else if (kind == "thrown" && cell_.struck == victim::head) {
-      result_.detail += "; " + line;  // the jobs of a head go with it
     } else if (kind == "violation" || kind == "thrown") {
       wrong(line);
-    } else if (kind != "hosts" && kind != "ready" && kind != "ok") {
+    } else if (kind != "hosts" && kind != "ready" && kind != "works" && kind != "ok") {
       result_.detail += "; said: " + line;
     }
   }
@@ -145,13 +143,31 @@ class game {
         driver_->kill(SIGKILL);
         break;
       case victim::head:
-        ::kill(rig_.pid_of("h"), SIGKILL);
-        while (rig_.runs("h")) std::this_thread::sleep_for(1ms);
+        kill_head();
         break;
       case victim::link:
         cut(node);
         break;
     }
+  }
+
+  void kill_head() {
+    ::kill(rig_.pid_of("h"), SIGKILL);
+    while (rig_.runs("h")) std::this_thread::sleep_for(1ms);
+  }
+
+  /// The program works without its head for a while, then there is one again; sometimes that one
+  /// is killed too, while it recovers or soon after.
+  void bring_head_back() {
+    driver_->tell("away");
+    hear_until("works");
+    std::this_thread::sleep_for(std::chrono::milliseconds(random_() % 2000));
+    rig_.restart("h");
+    if (random_() % 3 != 0) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(random_() % 300));
+    result_.detail = "twice";
+    kill_head();
+    rig_.restart("h");
   }
 
   void cut(const std::string& node) {
@@ -173,17 +189,14 @@ class game {
       watch_end_of_job();
       return;
     }
-    if (cell_.struck == victim::head) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(random_() % 2000));
-      rig_.restart("h");
-    }
+    if (cell_.struck == victim::head) bring_head_back();
     // The program works on until it has heard of the end.
     if (!target_.empty()) hear_until("noticed " + target_);
     if (!target_.empty() && !result_.noticed) wrong("nobody told the program of the end");
     driver_->tell("struck");
     hear_until("recovered");
     if (cell_.struck == victim::frozen_node) ::kill(rig_.pid_of(target_), SIGCONT);
-    if (!result_.recovered && cell_.struck != victim::head) wrong("the program did not recover");
+    if (!result_.recovered) wrong("the program did not recover");
     if (result_.lost != 0) wrong(std::to_string(result_.lost) + " values were lost");
   }
 
@@ -211,15 +224,17 @@ class game {
     for (std::string& left : rig_.settle(60s)) wrong("left behind: " + std::move(left));
     result_.settled = since_strike(now());
     if (cell_.struck == victim::driver) result_.recovered = result_.settled;
-    if (cell_.struck == victim::head && !result_.recovered) result_.recovered = result_.settled;
   }
 
   void check_histories() {
     const auto check = [this](const std::string& name, promise promised) {
       const std::string calls = content(folder_ + '/' + name + ".calls");
-      for (std::string& what :
-           check_history(name, content(folder_ + '/' + name), calls, promised)) {
+      const std::string written = content(folder_ + '/' + name);
+      for (std::string& what : check_history(name, written, calls, promised)) {
         wrong(std::move(what));
+      }
+      if (const std::size_t lives = lives_of(written).size(); hosts_live() && lives != 1) {
+        wrong(name + " had " + std::to_string(lives) + " lives, and nothing that it was on died");
       }
       std::size_t at = 0;
       while ((at = calls.find("acked", at)) != std::string::npos) ++at, ++result_.answered;
@@ -227,6 +242,12 @@ class game {
     check("strict", promise::at_most_once);
     check("retried", promise::retried);
     check("detached", promise::retried);
+  }
+
+  /// Nothing is struck that actors are on.
+  bool hosts_live() const {
+    return cell_.struck == victim::nothing || cell_.struck == victim::head ||
+           cell_.struck == victim::link;
   }
 
   rig& rig_;
