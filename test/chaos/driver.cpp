@@ -135,7 +135,7 @@ class reserved {
                                   .strategy = troupe::placement_strategy::strict_spread}};
 };
 
-/// What needs no head: calls of known actors, tasks, values. And what waits for it, and then goes on.
+/// What needs no head: calls of known actors, tasks, values. Then what waits for it and goes on.
 void work_without_head(const sentinels& known, const reserved& bundles) {
   try {
     known.call();

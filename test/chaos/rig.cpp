@@ -54,7 +54,7 @@ std::vector<std::string> within(std::chrono::seconds longest, Question&& questio
   for (;;) {
     std::vector<std::string> wrong = question();
     if (wrong.empty() || std::chrono::steady_clock::now() > until) return wrong;
-    std::this_thread::sleep_for(50ms);
+    std::this_thread::sleep_for(20ms);
   }
 }
 
@@ -92,7 +92,14 @@ void rig::start(const std::string& node) {
   pids_[node] = cluster_.file_of(node).pid;
 }
 
-void rig::restart(const std::string& node) { start(node); }
+void rig::restart(const std::string& node) {
+  // A process that was killed counts as dead before the last of its threads lets go of its lock.
+  within(30s, [&] {
+    const bool held = troupe::net::node_runs(base() + '/' + node);
+    return held ? std::vector<std::string>{node + " has its lock"} : std::vector<std::string>{};
+  });
+  start(node);
+}
 
 bool rig::runs(const std::string& node) const { return troupe::test::process_lives(pid_of(node)); }
 

@@ -17,7 +17,7 @@ enum class victim : std::uint8_t {
   node,         ///< SIGKILL of a daemon
   frozen_node,  ///< SIGSTOP of a daemon past the deadline, then SIGCONT
   driver,       ///< SIGKILL of the program
-  head,         ///< SIGKILL of the head, which is started again
+  head,         ///< SIGKILL of the head, which is started again, now and then twice
   link,         ///< all connections of a worker, its daemon and the program are cut
 };
 inline constexpr victim victims[] = {victim::worker, victim::node, victim::frozen_node,
