@@ -105,6 +105,15 @@ void node_state::greet(const process& who) {
   if (who.at.host == settings_.self.host) answer.store_socket = settings_.store_socket;
   if (const worker* const w = find_worker(who.token)) answer.surroundings = w->surroundings;
   send(who.at.id, std::move(answer));
+  // It may be sent on to one of these by a node that has not heard yet.
+  for (const process_died& one : obituaries_) send(who.at.id, one);
+}
+
+void node_state::remember_dead(const process_died& news) {
+  constexpr std::size_t most = 256;
+  if (news.clean) return;
+  obituaries_.push_back(news);
+  if (obituaries_.size() > most) obituaries_.pop_front();
 }
 
 void node_state::received(time now, process_id from, goodbye) {
@@ -156,6 +165,7 @@ void node_state::leave(time now, process_id who, const std::string& cause, bool 
 void node_state::announce_death(process_id who, const std::string& cause, bool clean) {
   if (!dead_.insert(who)) return;
   const process_died news{who, cause, clean};
+  remember_dead(news);
   for (const auto& [id, other] : processes_) {
     if (id != who) send(id, news);
   }
@@ -166,6 +176,7 @@ void node_state::announce_death(process_id who, const std::string& cause, bool c
 
 void node_state::received(time now, process_id, process_died what) {
   if (!dead_.insert(what.process)) return;
+  remember_dead(what);
   for (const auto& [id, other] : processes_) send(id, what);
   // The next view comes later; until then nothing is sent on to a node that is no more.
   std::erase_if(view_, [&](const placement_node& n) { return n.at.id == what.process; });

@@ -292,6 +292,7 @@ class node_state {
   void warn_infeasible(const request& which, const std::string& why);
   void retry_placements(time now);
   void spill_back();
+  void remember_dead(const process_died& news);
   void forget_sent_on();
   void look_after_sent_on(time now);
   void serve(time now);
@@ -338,6 +339,7 @@ class node_state {
   std::map<job_id, job> jobs_;
   std::deque<job_id> ended_jobs_;  ///< oldest first; those without workers are forgotten in time
   bounded_set<process_id> dead_;
+  std::deque<process_died> obituaries_;  ///< the last ones, for processes that begin
   bounded_set<process_id> left_early_;  ///< drivers that went before their job was dealt
   std::map<std::uint64_t, worker> workers_;
   std::uint64_t next_token_;

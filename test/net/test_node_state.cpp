@@ -580,6 +580,16 @@ TEST_CASE("a node that ends refuses what waits and what comes, and ends its work
   CHECK(n.sent<net::process_died>(driver).at(0).clean);
 }
 
+TEST_CASE("a process that begins is told who has died before") {
+  test_node n;
+  n.tell(head, net::process_died{77, "it was silent for 10 s", false});
+  n.tell(head, net::process_died{78, "it left in good order", true});
+  n.worker_comes(100);
+  const auto told = n.sent<net::process_died>(100);
+  REQUIRE(told.size() == 1);
+  CHECK(told.front().process == 77);
+}
+
 TEST_CASE("nothing is sent on to a node that has died, also before the next view") {
   test_node n;
   constexpr net::process_id other = 30;
