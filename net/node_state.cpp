@@ -501,7 +501,7 @@ void node_state::shut_down(time now) {
     request& r = requests_.at(id);
     refuse(r, refusal::shutting_down, "node '" + settings_.name + "' is ending");
   }
-  granted_.clear();
+  serve(now);  // leases that resume have got what the refused ones gave back
   for (auto& [token, w] : workers_) retire(now, w, true, settings_.stop_grace);
 }
 

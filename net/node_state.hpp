@@ -340,7 +340,7 @@ class node_state {
   std::deque<job_id> ended_jobs_;  ///< oldest first; those without workers are forgotten in time
   bounded_set<process_id> dead_;
   std::deque<process_died> obituaries_;  ///< the last ones, for processes that begin
-  bounded_set<process_id> left_early_;  ///< drivers that went before their job was dealt
+  bounded_set<process_id> left_early_;   ///< drivers that went before their job was dealt
   std::map<std::uint64_t, worker> workers_;
   std::uint64_t next_token_;
 

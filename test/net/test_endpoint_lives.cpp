@@ -45,25 +45,6 @@ TEST_CASE("a process that begins again under its id is reached, and its peers ar
   CHECK(a.heard.times_unreachable(head) == 0);
 }
 
-TEST_CASE("a process that was away for a second and a half is reached soon after it is back") {
-  std::chrono::nanoseconds soonest = 1h;
-  for (int i = 0; i < 3; ++i) {
-    const temp_folder session;
-    auto first = std::make_unique<test_process>(session, life(1));
-    test_process a(session);
-    a.endpoint.learn(first->endpoint.self());
-    REQUIRE(a.endpoint.send(head, numbered(1)));
-    REQUIRE(first->heard.wait(a.id(), 1));
-    first.reset();
-    std::this_thread::sleep_for(1500ms);
-    const test_process second(session, life(2));
-    const auto back = std::chrono::steady_clock::now();
-    REQUIRE(a.heard.wait_renewed(head, 1).size() == 1);
-    soonest = std::min(soonest, std::chrono::nanoseconds(std::chrono::steady_clock::now() - back));
-  }
-  CHECK(soonest < 500ms);
-}
-
 TEST_CASE("the first word of a new life tells of it, and is heard from its first message on") {
   const temp_folder session;
   auto first = std::make_unique<test_process>(session, life(1));

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "net/head_watch.hpp"
@@ -47,7 +48,7 @@ std::vector<finding> look(head_watch& watch, head_watch::time from, std::chrono:
                           std::chrono::milliseconds silent_for) {
   std::vector<finding> all;
   for (auto t = 0ms; t <= until; t += 100ms) {
-    ::usleep(1'000);  // the kernel's answer on this machine takes less
+    std::this_thread::yield();
     all.push_back(watch.look(from + t, silent_for, 60s));
   }
   return all;
