@@ -226,6 +226,7 @@ TEST_CASE("a revoked key gets nobody in, nor what still comes by its connections
   const std::string guest = make_cluster_key();
   test_process a(session, by_tcp(key)), b(session, by_tcp(key));
   a.endpoint.allow_keys({public_half(key), public_half(guest)});
+  a.in_turn();  // it cuts connections of which nothing is known yet
   raw_client early;
   early.use_key(guest, public_half(key));
   early.connect("tcp://" + a.endpoint.self().remote);
@@ -263,6 +264,7 @@ TEST_CASE("the connections of a revoked key end, and those of members go on") {
   const std::string guest = make_cluster_key();
   test_process a(session, by_tcp(key)), b(session, by_tcp(key));
   a.endpoint.allow_keys({public_half(key), public_half(guest)});
+  a.in_turn();  // it cuts connections of which nothing is known yet
   tcp_proxy to_guest(port_of(a.endpoint.self()));
   tcp_proxy to_member(port_of(a.endpoint.self()));
   peer by_proxy = seen_from_elsewhere(a.endpoint.self());

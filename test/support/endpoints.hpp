@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <future>
 #include <map>
 #include <mutex>
 #include <string>
@@ -140,6 +141,12 @@ class test_process {
   recorder heard;
   net::endpoint endpoint;
   net::process_id id() const { return endpoint.id(); }
+  /// Waits until the endpoint has done what it was asked before.
+  void in_turn() {
+    std::promise<void> done;
+    endpoint.post([&] { done.set_value(); });
+    done.get_future().wait();
+  }
 
  private:
   static net::endpoint_options in(const temp_folder& session, net::endpoint_options options) {
