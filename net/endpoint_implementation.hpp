@@ -152,6 +152,7 @@ class endpoint::implementation final : public core::idle_work {
   std::string why_not_up(const peer_link& link) const;
   void look_at_link(std::uint64_t token);
   void handle_event(const link_ptr& link, const connection_event& event);
+  void heard(const link_ptr& link, const batch_header& header);
   void read_answers(const link_ptr& link);
   void watch_unacknowledged();
   void ask_the_silent();

@@ -283,15 +283,20 @@ void endpoint::implementation::handle_event(const link_ptr& link, const connecti
   }
 }
 
+/// What the peer says of what it has got, on whichever connection.
+void endpoint::implementation::heard(const link_ptr& link, const batch_header& header) {
+  link->heard(header);
+  pump(link);
+  if (flushers_.load() > 0 && link->queued_bytes() == 0) wake_flushers();
+  if (waiting_for_room_.load() > 0) tell_of_room();
+}
+
 void endpoint::implementation::read_answers(const link_ptr& link) {
   batch_header answer;
   while (link->next_answer(answer)) {
     if (!answer.has(batch_flag::refusal)) {
       const bool of_this_life = answer.sender_epoch == static_cast<short_epoch>(link->epoch());
-      if (answer.sender == link->id() && of_this_life) link->heard(answer);
-      pump(link);
-      if (flushers_.load() > 0 && link->queued_bytes() == 0) wake_flushers();
-      if (waiting_for_room_.load() > 0) tell_of_room();
+      if (answer.sender == link->id() && of_this_life) heard(link, answer);
       continue;
     }
     pump(link);

@@ -119,14 +119,12 @@ void endpoint::implementation::handle_frame(listening& from, const zmq_frame& ro
     if (forgotten) refuse(from, route, *header, refusal_reason::forgotten);
     return;
   }
-  link->heard(*header);
-  pump(link);
-  if (!link->worked && link->up()) {
+  heard(link, *header);
+  // It may have broken since: what was acknowledged by it counts.
+  if (!link->worked && link->was_up) {
     link->worked = true;
     cancel(link->deadline);
   }
-  if (flushers_.load() > 0 && link->queued_bytes() == 0) wake_flushers();
-  if (waiting_for_room_.load() > 0) tell_of_room();
   if (header->parts == 0) {
     hand_over(*header, rest, {});
     // Also by the connection of the question, as the own one may carry nothing.

@@ -5,7 +5,7 @@
 #include <troupe/error.hpp>
 #include <troupe/log.hpp>
 
-#include "core/execution.hpp"
+#include "actors/nobodys_child.hpp"
 #include "net/failures.hpp"
 #include "net/value_store.hpp"
 
@@ -16,18 +16,6 @@ namespace {
 detail::failure_ptr not_rebuilt(const std::string& why) {
   return failure_with<object_lost_error>("it cannot be made again: " + why);
 }
-
-/// While it lives, this thread runs nothing: what it submits is nobody's child.
-class no_execution {
- public:
-  no_execution() noexcept : outer_(std::exchange(core::current_execution, nullptr)) {}
-  ~no_execution() { core::current_execution = outer_; }
-  no_execution(const no_execution&) = delete;
-  no_execution& operator=(const no_execution&) = delete;
-
- private:
-  core::execution* const outer_;
-};
 
 }  // namespace
 
@@ -131,7 +119,7 @@ void value_rebuilder::begin(const rebuild_state::run_again& what, value_origin& 
   const auto object = detail::object_ptr::adopt(task);
   try {
     // One that waits may be cancelled, while others wait too.
-    const no_execution nobody;
+    const actors::nobodys_child nobody;
     task->begin();
   } catch (const std::exception&) {
     if (task->claim()) task->fail(detail::make_failure(std::current_exception()));

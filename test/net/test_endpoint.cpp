@@ -225,6 +225,37 @@ TEST_CASE("a link that is down for a while goes on with what was sent meanwhile"
   CHECK(a.heard.times_unreachable(b.id()) == 0);
 }
 
+TEST_CASE("a link that breaks before its peer has connected back has worked all the same") {
+  const temp_folder session;
+  const std::string key = make_cluster_key();
+  endpoint_options options = by_tcp(key);
+  options.connect_timeout = 2s;
+  test_process a(session, options), b(session, by_tcp(key));
+  tcp_proxy there(port_of(b.endpoint.self()));
+  tcp_proxy back(port_of(a.endpoint.self()));
+  back.set_weather({.delay = 50ms});  // some round trips until it is made
+  peer a_by_proxy = seen_from_elsewhere(a.endpoint.self());
+  a_by_proxy.remote = back.address();
+  b.endpoint.learn(a_by_proxy);
+  peer b_by_proxy = seen_from_elsewhere(b.endpoint.self());
+  b_by_proxy.remote = there.address();
+  a.endpoint.learn(b_by_proxy);
+  signal too_late;
+  a.endpoint.post_at(std::chrono::steady_clock::now() + 3s, [&] { too_late.raise(); });
+  REQUIRE(a.endpoint.send(b.id(), numbered(0)));
+  REQUIRE(b.endpoint.send(a.id(), numbered(0)));
+  REQUIRE(a.endpoint.flush(60s));  // acknowledged by the connection that it came by
+
+  there.set_weather({.swallows = true});
+  there.cut();
+  REQUIRE(a.heard.wait(b.id(), 1));
+  REQUIRE(too_late.wait());
+  REQUIRE(a.endpoint.send(b.id(), numbered(1)));
+  there.set_weather({});
+  REQUIRE(b.heard.wait(a.id(), 2));
+  CHECK(a.heard.times_unreachable(b.id()) == 0);
+}
+
 TEST_CASE("a peer that never listens is unreachable, once, and can be learned anew") {
   const temp_folder session;
   endpoint_options options;
