@@ -233,8 +233,9 @@ void run(const std::vector<std::string>& words) {
   }
   bundles.use();
   fetch(troupe::get_actor<ledger>(kept).remote<&ledger::count>());
+  for (const std::string& why : load.lost()) say("violation a value was lost: " + why);
   say("recovered " + std::to_string(chaos::now()) + ' ' + std::to_string(load.done()) + ' ' +
-      std::to_string(load.lost()));
+      std::to_string(load.lost().size()));
   while (!end) std::this_thread::sleep_for(2ms);
   troupe::kill(troupe::get_actor<ledger>(kept));
 }

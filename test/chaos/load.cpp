@@ -80,8 +80,8 @@ void load::finish(std::size_t left) {
                                  std::to_string(oldest.expected));
       }
       ++done_;
-    } catch (const troupe::object_lost_error&) {
-      ++lost_;
+    } catch (const troupe::object_lost_error& e) {
+      lost_.emplace_back(e.what());
     }
   }
 }

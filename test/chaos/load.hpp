@@ -26,8 +26,8 @@ class load {
   void drain();
 
   std::uint64_t done() const { return done_; }
-  /// Values that went with their node and were not made again.
-  std::uint64_t lost() const { return lost_; }
+  /// Values that went with their node and were not made again, each with why.
+  const std::vector<std::string>& lost() const { return lost_; }
 
  private:
   using array = troupe::object_ref<std::vector<float>>;
@@ -52,7 +52,7 @@ class load {
   std::vector<value> values_;
   std::deque<check> running_;
   std::uint64_t done_ = 0;
-  std::uint64_t lost_ = 0;
+  std::vector<std::string> lost_;
 };
 
 /// A `get` that ends where a broken runtime would hang.
