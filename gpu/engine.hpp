@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include <troupe/detail/gpu_memory.hpp>
 #include <troupe/gpu/error.hpp>
 #include <troupe/gpu/memory.hpp>
 #include <troupe/gpu/stream.hpp>
@@ -62,6 +63,7 @@ class memory {
   const std::size_t bytes;
   use_marks marks;  ///< guarded by the engine's lock
   std::optional<share_holder> counted_for;
+  troupe::detail::gpu_memory_counter* shown_in = nullptr;  ///< null: not allocated here
 
   /// These open it, and may throw then.
   void* address() {
@@ -179,6 +181,7 @@ class engine {
   void follow(lane& on, const std::vector<lane_id>& before);
   void break_device(int device, const device_error& why);
   std::optional<share_holder> count(int device, std::size_t bytes);
+  troupe::detail::gpu_memory_counter& counter_of(int device);
 
   void watch_for(work& what, lane& on);
   void watch();
@@ -202,6 +205,7 @@ class engine {
   std::map<std::pair<int, std::size_t>, lane*> named_;  // by device and whose it is
   std::map<int, device_error> broken_;
   share_state shares_;
+  std::map<int, troupe::detail::gpu_memory_counter*> counters_;
   std::vector<staging> spare_staging_;
 
   std::mutex flights_mutex_;

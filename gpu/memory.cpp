@@ -50,9 +50,20 @@ std::optional<share_holder> engine::count(int device, std::size_t bytes) {
   return who;
 }
 
+/// What the status shows of it. Requires the order's lock.
+troupe::detail::gpu_memory_counter& engine::counter_of(int device) {
+  troupe::detail::gpu_memory_counter*& known = counters_[device];
+  if (known == nullptr) {
+    const device_info& of = info_of(device);
+    known = &troupe::detail::count_gpu_memory(of.uuid, of.name, of.memory_bytes);
+  }
+  return *known;
+}
+
 memory_ptr engine::allocate_on(lane& on, std::size_t bytes) {
   const std::lock_guard guard(order_mutex_);
   const std::optional<share_holder> who = count(on.device, bytes);
+  troupe::detail::gpu_memory_counter& shown = counter_of(on.device);
   void* address = nullptr;
   try {
     in_order(on, [&] { address = driver_.allocate(on.device, bytes, on.stream); });
@@ -69,6 +80,8 @@ memory_ptr engine::allocate_on(lane& on, std::size_t bytes) {
   }
   auto made = std::make_shared<memory>(*this, address, bytes, on.device);
   made->counted_for = who;
+  made->shown_in = &shown;
+  shown.took(bytes);
   static_cast<void>(order_.use(on.id, made->marks, true));
   order_.enqueued(on.id);
   return made;
@@ -92,6 +105,7 @@ void engine::release(memory& gone) noexcept {
   if (gone.address_ == nullptr) return;
   try {
     const std::lock_guard guard(order_mutex_);
+    if (gone.shown_in != nullptr) gone.shown_in->gave_back(gone.bytes);
     if (gone.counted_for) shares_.give_back(gone.device_, *gone.counted_for, gone.bytes);
     if (broken_.contains(gone.device_)) return;  // its memory went with it
     const device_scope current(*this, gone.device_);

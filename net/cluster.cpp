@@ -117,6 +117,7 @@ cluster::cluster(core::runtime& runtime, const cluster_address& at, register_pro
 
 cluster::~cluster() {
   if (core::find_sharing() == this) core::set_sharing(nullptr);
+  gpu_memory_.reset();
   values_->close();
   const std::string socket = here_.net->self().local;
   closed_.store(true);
@@ -171,6 +172,7 @@ void cluster::start() {
     }
   });
   here_.net->share_reading();
+  gpu_memory_ = std::make_unique<gpu_memory_reports>(here_);
 }
 
 void cluster::watch_node() {

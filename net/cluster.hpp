@@ -20,6 +20,7 @@
 #include "net/cluster_groups.hpp"
 #include "net/endpoint.hpp"
 #include "net/environments.hpp"
+#include "net/gpu_memory_reports.hpp"
 #include "net/object_sharing.hpp"
 #include "net/output_printer.hpp"
 #include "net/process.hpp"
@@ -133,6 +134,7 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   std::unique_ptr<actor_manager> manager_;
   std::unique_ptr<actor_directory> directory_;
   std::unique_ptr<actor_host> host_;
+  std::unique_ptr<gpu_memory_reports> gpu_memory_;
   cluster_groups* groups_ = nullptr;  ///< of the runtime, which outlives this
 
   std::mutex mutex_;

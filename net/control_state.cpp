@@ -372,7 +372,8 @@ status control_state::make_status() const {
         n.info.node.remote.empty() ? n.info.node.local : n.info.node.remote;
     result.nodes.push_back({n.info.name, address, n.info.total, n.last.available, n.last.waiting,
                             n.info.labels, n.last.workers, n.last.actors,
-                            id == settings_.self.id || id == settings_.own_node, n.last.store});
+                            id == settings_.self.id || id == settings_.own_node, n.last.store,
+                            n.last.gpus});
   }
   for (const auto& [id, n] : awaited_) {
     result.nodes.push_back({n.info.name,
@@ -384,6 +385,7 @@ status control_state::make_status() const {
                             0,
                             0,
                             false,
+                            {},
                             {},
                             true});
   }

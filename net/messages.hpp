@@ -107,6 +107,8 @@ enum class kind : std::uint16_t {
   // packages
   package_wanted = 180,
   package_piece,
+  // devices
+  gpu_memory_used = 190,
 };
 
 /// An archived value in a body: its small part, and how many of the message's attachments are its.
@@ -1038,6 +1040,30 @@ struct store_use {
   }
 };
 
+/// What arrays have of a device's memory.
+struct gpu_memory {
+  std::string uuid;
+  std::string name;
+  std::uint64_t total = 0;
+  std::uint64_t in_arrays = 0;
+  std::uint32_t processes = 1;  ///< whose arrays these are
+  bool operator==(const gpu_memory&) const = default;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(uuid, name, total, in_arrays, processes);
+  }
+};
+
+/// A process to its node, some time after it changed: its own arrays, on all devices that it used.
+struct gpu_memory_used {
+  static constexpr auto what = kind::gpu_memory_used;
+  std::vector<gpu_memory> devices;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(devices);
+  }
+};
+
 /// Node to the head when it changed, and as a heartbeat.
 struct node_report {
   static constexpr auto what = kind::node_report;
@@ -1046,9 +1072,10 @@ struct node_report {
   std::uint32_t workers = 0;
   std::uint32_t actors = 0;  ///< that have a lease here
   store_use store;
+  std::vector<gpu_memory> gpus;  ///< of devices that processes of the node have used
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(available, waiting, workers, actors, store);
+    archive(available, waiting, workers, actors, store, gpus);
   }
 };
 
@@ -1260,10 +1287,11 @@ struct status {
     std::uint32_t actors = 0;
     bool head = false;
     store_use store;
+    std::vector<gpu_memory> gpus;
     bool awaited = false;  ///< it has not come back to a head that was started again
     template <class Archive>
     void serialize(Archive& archive) {
-      archive(name, address, total, available, waiting, labels, workers, actors, head, store,
+      archive(name, address, total, available, waiting, labels, workers, actors, head, store, gpus,
               awaited);
     }
   };

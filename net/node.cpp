@@ -19,6 +19,7 @@
 
 #include "core/fault.hpp"
 #include "net/demand.hpp"
+#include "net/gpu_memory_table.hpp"
 #include "net/head.hpp"
 #include "net/head_watch.hpp"
 #include "net/node_state.hpp"
@@ -250,12 +251,16 @@ class node::implementation final : public endpoint_handler, public worker_watche
     node_->tick(now);
     carry_out();
     if (has_joined_) {
-      const bool news = node_->report_version() != reported_version_;
+      gpu_memory_news_ |=
+          gpu_memory_.keep([this](process_id p) { return node_->is_registered(p); });
+      const bool news = node_->report_version() != reported_version_ || gpu_memory_news_;
       if ((news || now - reported_ >= heartbeat_interval) && !TROUPE_FAULT("node.slow_heartbeat")) {
         reported_version_ = node_->report_version();
         reported_ = now;
         node_report report = node_->report();
         if (store_) report.store = store_->use();
+        report.gpus = gpu_memory_.all();
+        gpu_memory_news_ = false;
         to_head(std::move(report));
         carry_out();
       }
@@ -337,6 +342,11 @@ class node::implementation final : public endpoint_handler, public worker_watche
         return of_node<suspend_lease>(from, what);
       case kind::resume_lease:
         return of_node<resume_lease>(from, what);
+
+      case kind::gpu_memory_used:
+        if (!node_->is_registered(from)) return;
+        gpu_memory_news_ |= gpu_memory_.set(from, unpack<gpu_memory_used>(what).devices);
+        return;
 
       case kind::claim_value:
       case kind::drop_value:
@@ -631,6 +641,8 @@ class node::implementation final : public endpoint_handler, public worker_watche
   std::map<process_id, far_driver> far_drivers_;
   clock::time_point reported_{};
   std::uint64_t reported_version_ = 0;
+  gpu_memory_table gpu_memory_;
+  bool gpu_memory_news_ = false;  ///< of which the head has not heard
 };
 
 node::node(node_options options) : impl_(std::make_unique<implementation>(std::move(options))) {

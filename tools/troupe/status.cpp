@@ -51,6 +51,18 @@ nlohmann::json to_json(const net::demand& amounts) {
   return result;
 }
 
+nlohmann::json to_json(const std::vector<net::gpu_memory>& gpus) {
+  nlohmann::json result = nlohmann::json::array();
+  for (const net::gpu_memory& one : gpus) {
+    result.push_back({{"uuid", one.uuid},
+                      {"name", one.name},
+                      {"total", one.total},
+                      {"in_arrays", one.in_arrays},
+                      {"processes", one.processes}});
+  }
+  return result;
+}
+
 std::string group_id(const net::status::group& of) {
   std::ostringstream text;
   text << std::hex << of.id.owner << '-' << of.id.local;
@@ -81,6 +93,7 @@ void print_json(const net::status& what, const std::string& address) {
          {"resources", resources},
          {"object_store",
           {{"capacity", n.store.capacity}, {"used", n.store.used}, {"spilled", n.store.spilled}}},
+         {"gpu_memory", to_json(n.gpus)},
          {"waiting", waiting},
          {"labels", labels}});
   }
@@ -145,6 +158,20 @@ std::string store_text(const net::store_use& of) {
   return text;
 }
 
+void print_gpu_memory(const std::vector<net::status::node>& nodes) {
+  std::vector<std::vector<std::string>> rows{{"NODE", "GPU", "UUID", "IN ARRAYS", "OF PROCESSES"}};
+  for (const auto& n : nodes) {
+    for (const net::gpu_memory& one : n.gpus) {
+      rows.push_back({printable(n.name), printable(one.name), printable(one.uuid),
+                      size_text(one.in_arrays) + "/" + size_text(one.total),
+                      std::to_string(one.processes)});
+    }
+  }
+  if (rows.size() == 1) return;
+  std::cout << "\n";
+  print_table(std::move(rows));
+}
+
 std::string time_text(std::int64_t seconds) {
   const std::time_t at = static_cast<std::time_t>(seconds);
   std::tm parts{};
@@ -184,6 +211,7 @@ void print_text(const net::status& what, const std::string& address) {
     }
   }
   print_table(std::move(rows));
+  print_gpu_memory(what.nodes);
   if (!waiting.empty()) {
     std::cout << "\n";
     rows = {{"WAITING", "FOR"}};
