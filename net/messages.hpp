@@ -15,7 +15,7 @@
 namespace troupe::net {
 
 /// Two processes talk only when theirs are equal.
-inline constexpr std::uint32_t protocol_version = 2;
+inline constexpr std::uint32_t protocol_version = 3;
 
 enum class kind : std::uint16_t {
   // a process and its node
@@ -63,6 +63,8 @@ enum class kind : std::uint16_t {
   drop_copy,
   rebuild_value,
   value_rebuilt,
+  open_channel,
+  channel_offered,
   // actors
   create_actor = 80,
   actor_created,
@@ -659,15 +661,37 @@ struct value_source {
   }
 };
 
+/// To a node that will be a source: a data connection is wanted.
+struct open_channel {
+  static constexpr auto what = kind::open_channel;
+  template <class Archive>
+  void serialize(Archive&) {}
+};
+
+/// The connection may be made, at this port of the node's address; or why not.
+struct channel_offered {
+  static constexpr auto what = kind::channel_offered;
+  std::uint64_t channel = 0;
+  std::uint16_t port = 0;
+  std::vector<std::byte> key;  ///< of that connection alone
+  std::string refused;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(channel, port, key, refused);
+  }
+};
+
 /// To the source: send that part.
 struct pull_chunk {
   static constexpr auto what = kind::pull_chunk;
-  global_id value;
+  global_id value{};
   std::uint64_t offset = 0;
   std::uint64_t size = 0;
+  std::uint64_t channel = 0;  ///< by which data connection, if it stands; 0: by the link
+  std::uint64_t request = 0;  ///< the reader's number, for a data connection
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(value, offset, size);
+    archive(value, offset, size, channel, request);
   }
 };
 
@@ -1376,11 +1400,13 @@ struct memory_use {
   std::uint64_t restores = 0;
   std::uint64_t evictions = 0;
   std::uint64_t pulls = 0;
+  std::uint64_t bulk_bytes = 0;    ///< that came by data connections
+  std::uint64_t bulk_refused = 0;  ///< what came by them and was not what was sent
   std::vector<value> values;  ///< the largest first, at most 100,000
   template <class Archive>
   void serialize(Archive& archive) {
     archive(node, capacity, used, pinned, spilled, waiting, spills, restores, evictions, pulls,
-            values);
+            bulk_bytes, bulk_refused, values);
   }
 };
 

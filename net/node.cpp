@@ -18,6 +18,7 @@
 #include <troupe/log.hpp>
 
 #include "core/fault.hpp"
+#include "net/address.hpp"
 #include "net/demand.hpp"
 #include "net/gpu_memory_table.hpp"
 #include "net/head.hpp"
@@ -43,6 +44,11 @@ std::string any_port(const std::string& address) {
   return address.substr(0, address.rfind(':')) + ":0";
 }
 
+std::string host_of(const std::string& address) {
+  const auto parts = parse_address(address);
+  return parts ? parts->host : std::string();
+}
+
 }  // namespace
 
 class node::implementation final : public endpoint_handler, public worker_watcher {
@@ -61,13 +67,15 @@ class node::implementation final : public endpoint_handler, public worker_watche
     wanted.cluster_key = options_.cluster_key;
     endpoint_ = std::make_unique<endpoint>(std::move(wanted), *this);
     if (options_.store_bytes > 0) {
-      store_ =
-          std::make_unique<object_store>(object_store_options{.node = options_.name,
-                                                              .socket_path = store_socket(),
-                                                              .capacity = options_.store_bytes,
-                                                              .spill_dir = options_.spill_dir,
-                                                              .patience = options_.store_patience},
-                                         *endpoint_);
+      store_ = std::make_unique<object_store>(
+          object_store_options{.node = options_.name,
+                               .socket_path = store_socket(),
+                               .capacity = options_.store_bytes,
+                               .spill_dir = options_.spill_dir,
+                               .patience = options_.store_patience,
+                               .bulk_host = host_of(options_.listen_address),
+                               .bulk_port = options_.bulk_port},
+          *endpoint_);
     }
     processes_ = std::make_unique<worker_processes>(
         worker_logs{options_.session_dir + "/logs", options_.worker_log, options_.worker_logs},
@@ -352,6 +360,8 @@ class node::implementation final : public endpoint_handler, public worker_watche
       case kind::drop_value:
       case kind::pull_value:
       case kind::value_source:
+      case kind::open_channel:
+      case kind::channel_offered:
       case kind::pull_chunk:
       case kind::value_chunk:
       case kind::end_pull:

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,6 +39,8 @@ struct node_options {
   std::string spill_dir{};        ///< empty: nothing is spilled
   /// A `put` or `get` waits so long for memory of the store.
   std::chrono::milliseconds store_patience{30'000};
+  /// Where the store gives large values to other nodes; 0: any free port. Nothing: by the links.
+  std::optional<std::uint16_t> bulk_port{0};
   std::uint64_t package_bytes = std::uint64_t{4} << 30;  ///< of packages that are kept
   bool copies_only = false;  ///< programs run from checked copies only, never where they lie
   /// So long the node goes on with its work when the head's process is known to be dead.

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "net/endpoint.hpp"
@@ -20,6 +21,10 @@ struct object_store_options {
   std::uint64_t capacity = 0;
   std::string spill_dir;  ///< empty: nothing is spilled
   std::chrono::milliseconds patience{30'000};
+  /// Where other nodes fetch large values by connections of their own, and whether this one does;
+  /// 0: any port that is free. Nothing: all goes by the links.
+  std::string bulk_host{};
+  std::optional<std::uint16_t> bulk_port{};
 };
 
 /// Thread-safe. A thread of its own carries out what `store_state`, `pull_state` and `spread_state`

@@ -79,6 +79,16 @@ void pull_state::arrived(stored_id id, std::uint64_t offset) {
   pulls_.erase(id);
 }
 
+void pull_state::undelivered(stored_id id, process_id source, std::uint64_t offset) {
+  const auto at = pulls_.find(id);
+  if (at == pulls_.end() || at->second.source != source) return;
+  pull& of = at->second;
+  const auto chunk = of.under_way.find(offset);
+  if (chunk == of.under_way.end()) return;
+  of.again.insert(of.under_way.extract(chunk));
+  ask_more(id, of);
+}
+
 void pull_state::lost_source(stored_id id, pull& of) {
   effects_.emplace_back(tell_home{of.home, id, of.source, false});
   of.source = 0;

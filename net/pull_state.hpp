@@ -73,6 +73,8 @@ class pull_state {
   /// Whether those bytes were asked for from that process: only then may they be copied.
   bool expects(stored_id id, process_id from, std::uint64_t offset, std::uint64_t size) const;
   void arrived(stored_id id, std::uint64_t offset);
+  /// It did not come by the way by which it was asked for: it is asked for again.
+  void undelivered(stored_id id, process_id source, std::uint64_t offset);
   /// The source does not have it (any more).
   void missing(stored_id id, process_id source);
   void process_gone(process_id who, const std::string& cause);

@@ -40,18 +40,23 @@ auto on(int node) {
 /// Nodes with a store each, and this program as their driver.
 class store_cluster {
  public:
-  explicit store_cluster(int count) {
-    const std::string memory =
+  /// How the nodes reach each other: as those of one machine, or by TCP as those of several.
+  enum class joined : std::uint8_t { by_machine, by_network, by_network_without_data_port };
+
+  explicit store_cluster(int count, joined how = joined::by_machine) {
+    std::string options =
         " --object-store-memory " + std::to_string(bulk_bytes() * 2 + (std::size_t{64} << 20));
-    nodes::command("start --head --port 0 --num-cpus 2 --node-name n0" + memory);
+    if (how == joined::by_network_without_data_port) options += " --bulk-port none";
+    nodes::command("start --head --port 0 --num-cpus 2 --node-name n0" + options);
     const std::string head = nodes::head_address();
     for (int i = 1; i < count; ++i) {
-      nodes::command("start --address " + head + " --num-cpus 1 --node-name n" + std::to_string(i) +
-                     memory);
+      const std::string start = "start --address " + head + " --host 127.0.0.1 --num-cpus 1" +
+                                " --node-name n" + std::to_string(i) + options;
+      how == joined::by_machine ? nodes::command(start) : nodes::command_elsewhere(start);
     }
     // The head is where the driver is at home, and where values are made.
     nodes_.connect(head);
-    const auto warm = put(std::vector<float>(1 << 20));
+    const auto warm = put(std::vector<float>(std::size_t{16} << 20));
     for (int i = 0; i < count; ++i) get(on(i).remote<&first_of>(warm));
   }
 
@@ -86,56 +91,52 @@ double gigabytes(std::size_t bytes, double time) { return static_cast<double>(by
 
 std::vector<float> bulk() { return std::vector<float>(bulk_bytes() / sizeof(float), 1.0F); }
 
-/// Bytes a second that ZeroMQ alone moves over loopback TCP with CURVE, in messages of 4 MiB.
-class raw_curve {
+/// Bytes a second that ZeroMQ alone moves over loopback TCP, in messages of 4 MiB that are not
+/// copied.
+class raw_stream {
  public:
-  raw_curve() {
-    char server_public[41];
-    char server_secret[41];
-    char client_public[41];
-    char client_secret[41];
-    ::zmq_curve_keypair(server_public, server_secret);
-    ::zmq_curve_keypair(client_public, client_secret);
+  enum class security : std::uint8_t { curve, none };
+
+  explicit raw_stream(security how) {
     from_ = ::zmq_ctx_new();
     to_ = ::zmq_ctx_new();
     pull_ = ::zmq_socket(to_, ZMQ_PULL);
-    const int one = 1;
+    push_ = ::zmq_socket(from_, ZMQ_PUSH);
+    const int few = 8;
     const int none = 0;
-    ::zmq_setsockopt(pull_, ZMQ_CURVE_SERVER, &one, sizeof(one));
-    ::zmq_setsockopt(pull_, ZMQ_CURVE_SECRETKEY, server_secret, 40);
-    ::zmq_setsockopt(pull_, ZMQ_LINGER, &none, sizeof(none));
+    for (void* const socket : {pull_, push_}) {
+      ::zmq_setsockopt(socket, ZMQ_LINGER, &none, sizeof none);
+      ::zmq_setsockopt(socket, ZMQ_SNDHWM, &few, sizeof few);
+      ::zmq_setsockopt(socket, ZMQ_RCVHWM, &few, sizeof few);
+    }
+    if (how == security::curve) encrypt();
     ::zmq_bind(pull_, "tcp://127.0.0.1:*");
     char address[256];
-    std::size_t size = sizeof(address);
+    std::size_t size = sizeof address;
     ::zmq_getsockopt(pull_, ZMQ_LAST_ENDPOINT, address, &size);
-    push_ = ::zmq_socket(from_, ZMQ_PUSH);
-    ::zmq_setsockopt(push_, ZMQ_CURVE_SERVERKEY, server_public, 40);
-    ::zmq_setsockopt(push_, ZMQ_CURVE_PUBLICKEY, client_public, 40);
-    ::zmq_setsockopt(push_, ZMQ_CURVE_SECRETKEY, client_secret, 40);
-    ::zmq_setsockopt(push_, ZMQ_LINGER, &none, sizeof(none));
-    const int few = 8;
-    ::zmq_setsockopt(push_, ZMQ_SNDHWM, &few, sizeof(few));
     ::zmq_connect(push_, address);
+    run(data_.size());  // the handshake is over
   }
-  ~raw_curve() {
+  ~raw_stream() {
     ::zmq_close(push_);
     ::zmq_close(pull_);
     ::zmq_ctx_term(from_);
     ::zmq_ctx_term(to_);
   }
-  raw_curve(const raw_curve&) = delete;
-  raw_curve& operator=(const raw_curve&) = delete;
+  raw_stream(const raw_stream&) = delete;
+  raw_stream& operator=(const raw_stream&) = delete;
 
   double run(std::size_t bytes) {
-    constexpr std::size_t chunk = std::size_t{4} << 20;
-    const std::vector<char> data(chunk, 'x');
     return gigabytes(bytes, seconds([&] {
                        std::jthread sender([&] {
-                         for (std::size_t sent = 0; sent < bytes; sent += chunk) {
-                           ::zmq_send(push_, data.data(), chunk, 0);
+                         for (std::size_t sent = 0; sent < bytes; sent += data_.size()) {
+                           zmq_msg_t message;
+                           ::zmq_msg_init_data(
+                               &message, data_.data(), data_.size(), [](void*, void*) {}, nullptr);
+                           ::zmq_msg_send(&message, push_, 0);
                          }
                        });
-                       for (std::size_t got = 0; got < bytes; got += chunk) {
+                       for (std::size_t got = 0; got < bytes; got += data_.size()) {
                          zmq_msg_t message;
                          ::zmq_msg_init(&message);
                          ::zmq_msg_recv(&message, pull_, 0);
@@ -145,6 +146,22 @@ class raw_curve {
   }
 
  private:
+  void encrypt() {
+    char server_public[41];
+    char server_secret[41];
+    char client_public[41];
+    char client_secret[41];
+    ::zmq_curve_keypair(server_public, server_secret);
+    ::zmq_curve_keypair(client_public, client_secret);
+    const int one = 1;
+    ::zmq_setsockopt(pull_, ZMQ_CURVE_SERVER, &one, sizeof one);
+    ::zmq_setsockopt(pull_, ZMQ_CURVE_SECRETKEY, server_secret, 40);
+    ::zmq_setsockopt(push_, ZMQ_CURVE_SERVERKEY, server_public, 40);
+    ::zmq_setsockopt(push_, ZMQ_CURVE_PUBLICKEY, client_public, 40);
+    ::zmq_setsockopt(push_, ZMQ_CURVE_SECRETKEY, client_secret, 40);
+  }
+
+  std::vector<char> data_ = std::vector<char>(std::size_t{4} << 20, 'x');
   void* from_;
   void* to_;
   void* pull_;
@@ -252,31 +269,58 @@ double spread(int nodes) {
   });
 }
 
-const registered transfer("transfer_1gib", [] {
-  const store_cluster here(2);
-  raw_curve raw;
-  const auto of = alternate(
-      3, [] { return gigabytes(bulk_bytes(), spread(2)); }, [&] { return raw.run(bulk_bytes()); });
-  return std::vector<figure>{{.name = "transfer_1gib",
-                              .value = of.value,
-                              .unit = "GB/s",
-                              .peer = "raw ZeroMQ with CURVE over loopback",
-                              .peer_value = of.peer}};
-});
+/// The ways of a value to `nodes - 1` others, each beside ZeroMQ alone; all take turns.
+std::vector<figure> measure_spread(const std::string& name, int nodes, const std::string& note) {
+  using joined = store_cluster::joined;
+  raw_stream curve(raw_stream::security::curve);
+  raw_stream plain(raw_stream::security::none);
+  const std::size_t moved = bulk_bytes() * static_cast<std::size_t>(nodes - 1);
+  struct way {
+    const char* suffix;
+    joined how;
+    const char* what;
+    std::vector<double> rates{};
+  };
+  std::vector<way> ways{{"", joined::by_network, "by TCP, encrypted"},
+                        {"_link", joined::by_network_without_data_port, "by TCP, --bulk-port=none"},
+                        {"_machine", joined::by_machine, "nodes of one machine"}};
+  std::vector<double> with_curve;
+  std::vector<double> without;
+  for (way& one : ways) {
+    const store_cluster here(nodes, one.how);
+    spread(nodes);  // memory has its pages from here on
+    for (int i = 0; i < 5; ++i) {
+      one.rates.push_back(gigabytes(moved, spread(nodes)));
+      with_curve.push_back(curve.run(bulk_bytes()));
+      without.push_back(plain.run(bulk_bytes()));
+    }
+  }
+  const double curve_rate = median(with_curve);
+  const double plain_rate = median(without);
+  std::vector<figure> figures;
+  for (way& one : ways) {
+    const double rate = median(one.rates);
+    figures.push_back({.name = name + one.suffix,
+                       .value = rate,
+                       .unit = "GB/s",
+                       .peer = "raw ZeroMQ with CURVE, one pair",
+                       .peer_value = curve_rate,
+                       .note = one.what + note});
+    if (one.how != joined::by_network) continue;
+    figures.push_back({.name = name + "_plain",
+                       .value = rate,
+                       .unit = "GB/s",
+                       .peer = "raw ZeroMQ without encryption, one pair",
+                       .peer_value = plain_rate,
+                       .note = "the same"});
+  }
+  return figures;
+}
+
+const registered transfer("transfer_1gib", [] { return measure_spread("transfer_1gib", 2, ""); });
 
 const registered broadcast("broadcast_1gib", [] {
-  constexpr int nodes = 4;
-  const store_cluster here(nodes);
-  raw_curve raw;
-  const auto of = alternate(
-      3, [] { return gigabytes(bulk_bytes() * (nodes - 1), spread(nodes)); },
-      [&] { return raw.run(bulk_bytes()); });
-  return std::vector<figure>{{.name = "broadcast_1gib",
-                              .value = of.value,
-                              .unit = "GB/s",
-                              .peer = "raw ZeroMQ with CURVE, one pair",
-                              .peer_value = of.peer,
-                              .note = "to 3 nodes, the sum of what they got"}};
+  return measure_spread("broadcast_1gib", 4, "; to 3 nodes, the sum of what they got");
 });
 
 }  // namespace

@@ -18,6 +18,9 @@ class nodes {
 
   /// `troupe WORDS`. Throws when it fails.
   static void command(const std::string& words);
+  /// The same for a node that takes itself for another machine: others reach it over loopback TCP.
+  /// Needs root.
+  static void command_elsewhere(const std::string& words);
   /// Of the head, as `troupe status` tells it.
   static std::string head_address();
   /// Connects this program: `auto`, or the address of a node.

@@ -63,6 +63,20 @@ TEST_CASE("a value is asked of its home once, and then of the source in chunks, 
   CHECK(pulls.size() == 0);
 }
 
+TEST_CASE("a chunk that did not come by its way is asked for again, of the same source, once") {
+  pull_state pulls = begun(2);
+  REQUIRE(only<ask_chunk>(pulls.take_effects()).size() == 4);
+  pulls.undelivered(value, 3, 10);  // it was not asked of that one
+  pulls.undelivered(value, 2, 90);  // it was not asked for yet
+  CHECK(only<ask_chunk>(pulls.take_effects()).empty());
+  pulls.undelivered(value, 2, 10);
+  const auto again = only<ask_chunk>(pulls.take_effects());
+  REQUIRE(again.size() == 1);
+  CHECK(again[0].source == 2);
+  CHECK(again[0].offset == 10);
+  CHECK(pulls.expects(value, 2, 10, 10));
+}
+
 TEST_CASE("when a source dies the home is asked for another, and what has come stays") {
   pull_state pulls = begun(2);
   for (const auto& chunk : only<ask_chunk>(pulls.take_effects())) {

@@ -283,6 +283,33 @@ void nodes(const words& names) {
   CHECK(view(made, 60s)->size() == 4 * mib);
 }
 
+/// Whether each number of an array is the one that `numbers` makes.
+bool as_made(std::span<const float> values, std::size_t count) {
+  if (values.size() != count) return false;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (values[i] != static_cast<float>(i % 65'536)) return false;
+  }
+  return true;
+}
+std::vector<float> large(std::size_t count) {
+  std::vector<float> result(count);
+  for (std::size_t i = 0; i < count; ++i) result[i] = static_cast<float>(i % 65'536);
+  return result;
+}
+
+/// 64 MiB to another node, as often as is said, and as much back, looked at number by number.
+void crossing(const words& arguments) {
+  const auto there = [&] {
+    return with({.scheduling = troupe::scheduling::node_affinity(arguments.at(0))});
+  };
+  for (int i = std::stoi(arguments.at(1)); i > 0; --i) {
+    CHECK(fetch(there().remote<as_made>(put(large(16 * mib)), 16 * mib)));
+    const auto made = there().remote<large>(16 * mib);
+    const auto seen = view(made, 60s);
+    CHECK(as_made({seen->data(), seen->size()}, 16 * mib));
+  }
+}
+
 std::string where_it_runs(std::span<const float>) { return troupe::node_name(); }
 std::string where_both_run(std::span<const float>, std::span<const float>) {
   return troupe::node_name();
@@ -331,6 +358,7 @@ const std::map<std::string, std::function<void(const words&)>> scenarios{
     {"pinned", [](const words&) { pinned(); }},
     {"nodes", nodes},
     {"follow", follow},
+    {"crossing", crossing},
 };
 
 }  // namespace

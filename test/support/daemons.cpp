@@ -131,6 +131,28 @@ net::node_file daemons::start_node(const std::string& name, const std::string& h
   return start(name, std::move(options));
 }
 
+net::node_file daemons::start_elsewhere(const std::string& name, const std::string& head,
+                                        std::vector<std::string> options,
+                                        std::vector<std::string> environment) const {
+  // A machine is known by its name, among other things.
+  std::vector<std::string> words{"/usr/bin/unshare",
+                                 "--uts",
+                                 "/bin/sh",
+                                 "-c",
+                                 "hostname \"$0\" && exec \"$@\"",
+                                 "machine-of-" + name,
+                                 command,
+                                 "start",
+                                 "--node-name=" + name,
+                                 "--host=127.0.0.1",
+                                 "--address=" + head};
+  words.insert(words.end(), options.begin(), options.end());
+  environment.push_back("TROUPE_SESSION_BASE=" + base());
+  const command_result result = run_command(words, environment);
+  if (result.code != 0) throw std::runtime_error("no node: " + result.out + result.err);
+  return file_of(name);
+}
+
 net::node_file daemons::file_of(const std::string& name) const {
   std::string why;
   const auto file = net::read_node_file(base() + "/" + name, why);

@@ -37,6 +37,11 @@ class daemons {
   net::node_file start_head(const std::string& name, std::vector<std::string> options = {}) const;
   net::node_file start_node(const std::string& name, const std::string& head,
                             std::vector<std::string> options = {}) const;
+  /// Starts a node that takes itself for another machine, so that others reach it over loopback TCP
+  /// and not by unix sockets. Only root can.
+  net::node_file start_elsewhere(const std::string& name, const std::string& head,
+                                 std::vector<std::string> options = {},
+                                 std::vector<std::string> environment = {}) const;
   net::node_file file_of(const std::string& name) const;
 
   std::string base() const { return folder_.path().string(); }

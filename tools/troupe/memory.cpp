@@ -72,10 +72,11 @@ nlohmann::json to_json(const net::memory_use& of) {
                        {"place", place_of(v)},
                        {"readers", readers}});
   }
-  return {{"node", of.node},     {"capacity", of.capacity}, {"used", of.used},
-          {"pinned", of.pinned}, {"spilled", of.spilled},   {"waiting", of.waiting},
-          {"spills", of.spills}, {"restores", of.restores}, {"evictions", of.evictions},
-          {"pulls", of.pulls},   {"objects", objects}};
+  return {{"node", of.node},     {"capacity", of.capacity},     {"used", of.used},
+          {"pinned", of.pinned}, {"spilled", of.spilled},       {"waiting", of.waiting},
+          {"spills", of.spills}, {"restores", of.restores},     {"evictions", of.evictions},
+          {"pulls", of.pulls},   {"bulk_bytes", of.bulk_bytes}, {"bulk_refused", of.bulk_refused},
+          {"objects", objects}};
 }
 
 void print_text(const std::vector<net::memory_use>& nodes, std::size_t limit) {

@@ -36,6 +36,9 @@ const std::vector<option> known = {
     {"host", "HOST",
      "listen at this address of the machine; default: 127.0.0.1 for a\nhead (0.0.0.0 lets other "
      "machines in), else the one that reaches\nthe head"},
+    {"bulk-port", "NUMBER",
+     "other nodes fetch large objects there; default: any free port; none:\nby the other "
+     "connections, which is slower"},
     {"advertise", "HOST", "what other machines call this one; default: from --host"},
     {"node-name", "NAME", "default: the host's name"},
     {"num-cpus", "AMOUNT", "CPUs for tasks; default: what this process may use"},
@@ -178,6 +181,14 @@ void choose_addresses(const given_options& given, net::node_options& node) {
     host = own_address_towards(head_host, node.head_address.substr(colon + 1)).value_or("0.0.0.0");
   }
   node.listen_address = with_port(host, port);
+  const std::string bulk = given.get("bulk-port", "0");
+  if (bulk == "none") {
+    node.bulk_port.reset();
+  } else if (const auto number = core::parse_count(bulk, "--bulk-port"); number > 65'535) {
+    throw command_error(misused, "--bulk-port: " + bulk + " is more than 65535");
+  } else {
+    node.bulk_port = static_cast<std::uint16_t>(number);
+  }
   node.advertised_host = given.get("advertise");
   const bool everywhere = host == "0.0.0.0" || host == "::" || host == "*";
   if (everywhere && node.advertised_host.empty()) {
