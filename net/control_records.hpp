@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -113,6 +115,20 @@ struct stored_cluster {
   std::map<std::uint64_t, stored_life> lives;
   std::vector<process_died> dead;
 };
+
+struct store_row {
+  std::string key;
+  std::vector<std::byte> body;
+};
+
+/// What is wrong with a row.
+struct unreadable_row : std::runtime_error {
+  unreadable_row(store_table of, const char* what) : std::runtime_error(what), in(of) {}
+  store_table in;
+};
+
+/// Reads a store whose rows `rows_of` hands out. Throws `unreadable_row`.
+stored_cluster read_cluster(const std::function<std::vector<store_row>(store_table)>& rows_of);
 
 template <class T>
 store_change put_row(store_table in, std::string key, std::string label, const T& what,

@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cstring>
 #include <utility>
@@ -180,8 +179,8 @@ control_store::~control_store() {
   sqlite3_close(base_);
 }
 
-std::vector<control_store::row> control_store::rows(store_table of) const {
-  std::vector<row> result;
+std::vector<store_row> control_store::rows(store_table of) const {
+  std::vector<store_row> result;
   const std::string sql = std::string("SELECT key, body FROM ") + name_of(of) + " ORDER BY rowid";
   sqlite3_stmt* found = nullptr;
   if (sqlite3_prepare_v2(base_, sql.c_str(), -1, &found, nullptr) != SQLITE_OK) {
@@ -245,46 +244,14 @@ void control_store::clear() {
 }
 
 stored_cluster control_store::read() const {
-  stored_cluster all;
-  const auto each = [this](store_table of, auto&& use) {
-    for (const row& one : rows(of)) {
-      try {
-        use(one);
-      } catch (const detail::archive_error& e) {
-        throw store_error("the head's store " + path_ + " has a row in '" + name_of(of) +
-                          "' that cannot be read (" + e.what() +
-                          "): it was written by another version, or is damaged. Use the troupe "
-                          "that wrote it, or move the file away to begin a new cluster");
-      }
-    }
-  };
-  const auto id_of = [](const row& one) {
-    process_id id = 0;
-    std::from_chars(one.key.data(), one.key.data() + one.key.size(), id, 16);
-    return id;
-  };
-  each(store_table::nodes,
-       [&](const row& r) { all.nodes[id_of(r)] = detail::decode<join_cluster>(r.body); });
-  each(store_table::processes,
-       [&](const row& r) { all.processes[id_of(r)] = detail::decode<process_id>(r.body); });
-  each(store_table::jobs,
-       [&](const row& r) { all.jobs.push_back(detail::decode<stored_job>(r.body)); });
-  each(store_table::names,
-       [&](const row& r) { all.names.push_back(detail::decode<stored_name>(r.body)); });
-  each(store_table::groups,
-       [&](const row& r) { all.groups.push_back(detail::decode<stored_group>(r.body)); });
-  each(store_table::actors,
-       [&](const row& r) { all.actors.push_back(detail::decode<stored_actor>(r.body)); });
-  each(store_table::lives, [&](const row& r) {
-    auto life = detail::decode<stored_life>(r.body);
-    all.lives.emplace(life.local, std::move(life));
-  });
-  each(store_table::dead,
-       [&](const row& r) { all.dead.push_back(detail::decode<process_died>(r.body)); });
-  each(store_table::meta, [&](const row& r) {
-    if (r.key == "next_job") all.next_job = detail::decode<job_id>(r.body);
-  });
-  return all;
+  try {
+    return read_cluster([this](store_table of) { return rows(of); });
+  } catch (const unreadable_row& e) {
+    throw store_error("the head's store " + path_ + " has a row in '" + name_of(e.in) +
+                      "' that cannot be read (" + e.what() +
+                      "): it was written by another version, or is damaged. Use the troupe that "
+                      "wrote it, or move the file away to begin a new cluster");
+  }
 }
 
 void control_store::remove(const std::string& path) {

@@ -41,11 +41,7 @@ class control_store {
 
   const std::string& path() const noexcept { return path_; }
 
-  struct row {
-    std::string key;
-    std::vector<std::byte> body;
-  };
-  std::vector<row> rows(store_table of) const;
+  std::vector<store_row> rows(store_table of) const;
   /// One transaction. Throws `store_error`; then nothing of it is stored.
   void commit(const std::vector<store_change>& changes);
   /// Removes all rows.

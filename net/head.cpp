@@ -76,7 +76,7 @@ struct identity {
 
 identity read_identity(const control_store& store) {
   identity known;
-  for (const control_store::row& one : store.rows(store_table::meta)) {
+  for (const store_row& one : store.rows(store_table::meta)) {
     if (one.key == "cluster") known.cluster = detail::decode<process_id>(one.body);
     if (one.key == "life") known.life = detail::decode<std::uint32_t>(one.body);
     if (one.key == "address") known.address = detail::decode<std::string>(one.body);

@@ -62,6 +62,7 @@ bool node_state::reserve(const prepare_bundles& what) {
   reservation& made =
       reservations_.try_emplace({what.group, what.attempt}, total, core::gpu_ids(gpus))
           .first->second;
+  made.amount = sum;
   made.shape = shape;
   made.gpus = std::move(gpus);
   for (const prepare_bundles::bundle& one : what.bundles) made.bundles.push_back(one.index);

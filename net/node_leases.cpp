@@ -482,15 +482,38 @@ void node_state::end_all_of(time now, process_id owner) {
 
 std::vector<node_state::holding> node_state::holdings() const {
   std::vector<holding> all;
+  const auto pool_of = [this](const pool* in) {
+    std::size_t index = 0;
+    if (in == &own_) return index;
+    for (const auto& [key, made] : reservations_) {
+      ++index;
+      if (&made.resources == in) break;
+    }
+    return index;
+  };
   for (const auto& [id, l] : leases_) {
-    holding& one = all.emplace_back(holding{id, l.owner, l.wanted, l.gpus});
-    if (l.suspended) one.wanted.set(core::cpu_name, {});
+    holding& one = all.emplace_back(holding{id, pool_of(l.in), l.owner, l.wanted, {l.gpus}});
+    if (!l.suspended) continue;
+    for (const auto& [name, amount] : l.wanted) {
+      if (is_cpu(name)) one.wanted.set(name, {});
+    }
   }
   for (const auto& [id, r] : requests_) {
     const bool granted = std::find(granted_.begin(), granted_.end(), id) != granted_.end();
     if (granted || r.phase == request_phase::lacks_worker) {
-      all.push_back({0, r.owner, r.wanted, r.gpus});
+      all.push_back({0, pool_of(r.in), r.owner, r.wanted, {r.gpus}});
     }
+  }
+  for (const auto& [key, made] : reservations_) {
+    all.push_back({0, 0, key.first.owner, made.amount, made.gpus});
+  }
+  return all;
+}
+
+std::vector<node_state::pool_use> node_state::pools() const {
+  std::vector<pool_use> all{{own_.ledger.total(), own_.ledger.available()}};
+  for (const auto& [key, made] : reservations_) {
+    all.push_back({made.resources.ledger.total(), made.resources.ledger.available()});
   }
   return all;
 }

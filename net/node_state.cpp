@@ -163,9 +163,12 @@ void node_state::leave(time now, process_id who, const std::string& cause, bool 
 }
 
 void node_state::announce_death(process_id who, const std::string& cause, bool clean) {
+  constexpr std::size_t most = 1'000;
   if (!dead_.insert(who)) return;
   const process_died news{who, cause, clean};
   remember_dead(news);
+  own_dead_.push_back(news);
+  if (own_dead_.size() > most) own_dead_.pop_front();
   for (const auto& [id, other] : processes_) {
     if (id != who) send(id, news);
   }
@@ -263,6 +266,13 @@ void node_state::head_renewed(time now, const peer& head) {
 }
 
 void node_state::say_again() {
+  // A process that began and ended while the head was away: others may have met it.
+#ifndef TROUPE_PLANTED_DEATHS_NOT_TOLD_AGAIN  // for the simulator to find
+  for (const process_died& one : own_dead_) {
+    send(settings_.head.id, process_joined{one.process});
+    send(settings_.head.id, one);
+  }
+#endif
   for (const auto& [id, known] : processes_) {
     if (known.role == process_role::driver && known.job == 0 && known.program) {
       send(settings_.head.id, job_started{0, known.at, *known.program});

@@ -159,14 +159,21 @@ class node_state {
   /// The name of the program that a worker runs, without its folder.
   std::string program_of(std::uint64_t token) const;
   bool is_registered(process_id who) const { return processes_.count(who) != 0; }
-  /// What has resources of this node: leases, and requests that wait for a worker.
+  /// What has resources of this node: leases, requests that wait for a worker, and bundles.
   struct holding {
-    lease_id lease = 0;  ///< 0: a request
+    lease_id lease = 0;    ///< 0: a request, or bundles
+    std::size_t pool = 0;  ///< whose they are: an index of `pools()`
     process_id owner = 0;
     core::resource_set wanted;  ///< without CPUs while suspended
-    core::gpu_share gpus;
+    std::vector<core::gpu_share> gpus;
   };
   std::vector<holding> holdings() const;
+  /// The node's own resources, and those of each reservation.
+  struct pool_use {
+    core::resource_set total;
+    core::resource_set available;
+  };
+  std::vector<pool_use> pools() const;
   core::resource_set available() const { return own_.ledger.available(); }
   std::size_t requests() const { return requests_.size(); }
 
@@ -217,7 +224,8 @@ class node_state {
     reservation(const core::resource_set& total, core::gpu_ids ids)
         : resources(total, std::move(ids)) {}
     pool resources;
-    core::shape_id shape = 0;           ///< of all of it in the node's ledger
+    core::resource_set amount;          ///< all of it, in the node's ledger
+    core::shape_id shape = 0;           ///< of that
     std::vector<core::gpu_share> gpus;  ///< of the node
     std::vector<std::uint32_t> bundles;
     bool committed = false;
@@ -340,6 +348,7 @@ class node_state {
   std::deque<job_id> ended_jobs_;  ///< oldest first; those without workers are forgotten in time
   bounded_set<process_id> dead_;
   std::deque<process_died> obituaries_;  ///< the last ones, for processes that begin
+  std::deque<process_died> own_dead_;    ///< the last that had registered here
   bounded_set<process_id> left_early_;   ///< drivers that went before their job was dealt
   std::map<std::uint64_t, worker> workers_;
   std::uint64_t next_token_;

@@ -712,3 +712,24 @@ TEST_CASE("a node counts the actors that have a lease of it") {
   n.tell(driver, net::return_lease{granted[0].lease});
   CHECK(n.state.report().actors == 0);
 }
+
+TEST_CASE("a head that was started again is told who came and went while it was away") {
+  test_node n;
+  const std::uint64_t token = n.worker_comes(20);
+  n.exit(token);
+  n.take();
+  n.sent<net::process_joined>(head);
+  n.sent<net::process_died>(head);
+
+  net::peer again = peer_of(head);
+  again.epoch = 2;
+  n.state.head_renewed(n.now, again);
+  n.state.say_again();
+  n.take();
+  const auto joined = n.sent<net::process_joined>(head);
+  const auto died = n.sent<net::process_died>(head);
+  REQUIRE(joined.size() == 1);
+  REQUIRE(died.size() == 1);
+  CHECK(joined[0].process == 20);
+  CHECK(died[0].process == 20);
+}

@@ -97,6 +97,10 @@ int main(int argc, char** argv) try {
     sum.faults.workers_killed += r.faults.workers_killed;
     sum.faults.drivers_killed += r.faults.drivers_killed;
     sum.faults.nodes_killed += r.faults.nodes_killed;
+    sum.faults.heads_killed += r.faults.heads_killed;
+    sum.work.adopted += r.work.adopted;
+    sum.work.groups += r.work.groups;
+    sum.work.recovered += r.work.recovered;
     sum.faults.partitions += r.faults.partitions;
   }
   const double took = seconds_of(std::chrono::steady_clock::now() - begin);
@@ -122,6 +126,10 @@ int main(int argc, char** argv) try {
   show("workers killed", sum.faults.workers_killed);
   show("drivers killed", sum.faults.drivers_killed);
   show("node daemons killed", sum.faults.nodes_killed);
+  show("heads killed", sum.faults.heads_killed);
+  show("nodes that came back to a head", sum.work.recovered);
+  show("detached actors", sum.work.adopted);
+  show("detached placement groups", sum.work.groups);
   show("partitions", sum.faults.partitions);
   return 0;
 } catch (const std::exception& e) {

@@ -1,32 +1,32 @@
-/// The actors of a simulated process: those it owns, those it hosts, and those it calls.
+/// The actors of a simulated program: those it owns, those it hosts, and those it calls.
 #pragma once
 
 #include <cstdint>
 #include <map>
-#include <memory>
+#include <optional>
 #include <set>
 #include <string>
-#include <utility>
-#include <vector>
 
-#include "net/actor_life_state.hpp"
-#include "net/reference_state.hpp"
+#include "test/sim/actor_host.hpp"
+#include "test/sim/actor_owner.hpp"
 #include "test/sim/network.hpp"
 
 namespace troupe::sim {
 
-class simulation;
-class program;
-
-/// The owner carries out what `actor_life_state` and `reference_state` decide, as
-/// `net/actor_manager.cpp` and `net/object_sharing.cpp` do; host and caller keep the rules of
-/// docs/protocol.md.
+/// The callers keep the rules of docs/protocol.md, as `net/remote_actor.cpp` does.
 class actor_part {
  public:
-  actor_part(simulation& sim, program& in) : sim_(sim), in_(in) {}
+  actor_part(simulation& sim, program& in);
+
+  actor_owner& owner() noexcept { return owner_; }
+  actor_host& host() noexcept { return host_; }
+  const actor_host& host() const noexcept { return host_; }
 
   /// Creates, finds, calls, kills or lets go of an actor, as the numbers say.
   void work(rng& draw);
+  /// Finds a detached actor again, calls it, and ends it.
+  void put_away(const std::string& name);
+  void go_on_putting_away();
   /// Lets go of all handles that no call waits on.
   void let_go();
   bool has_pending() const;
@@ -34,71 +34,48 @@ class actor_part {
   void end_all();
   void process_gone(process_id gone, const std::string& cause);
   void cut_off();
+  /// The head has begun another life, and may have lost what it was told or asked.
+  void head_renewed();
 
-  void granted(std::uint64_t actor, const net::lease_granted& what, process_id node);
-  void refused(std::uint64_t actor, const std::string& why);
-
-  // -- of the owner
-  void on(process_id from, const net::locate_actor& what);
-  void on(process_id from, const net::refs_changed& what);
-  void on(process_id from, const net::actor_created& what);
-  void on(process_id from, const net::actor_ended& what);
-  void on(process_id from, const net::kill_actor& what);
-  // -- of the host
-  void on(process_id from, const net::create_actor& what);
-  void on(process_id from, const net::call_actor& what);
-  void on(process_id from, const net::end_actor& what);
-  // -- of the caller
   void on(process_id from, const net::name_reply& what);
   void on(process_id from, const net::actor_at& what);
   void on(process_id from, const net::call_done& what);
 
-  struct hosted {
-    std::uint32_t incarnation = 0;
-    bool ready = false;
-    bool busy = false;
-    std::vector<std::pair<process_id, std::uint64_t>> mail;
-    std::map<process_id, std::uint64_t> last;  ///< call that ran, by caller
-  };
-  const std::map<net::global_id, hosted>& hosts() const noexcept { return hosted_; }
-
  private:
-  struct owned {
-    explicit owned(std::int32_t max_restarts) : life(max_restarts) {}
-    net::actor_life_state life;
-    std::set<process_id> watchers;
-    std::uint64_t request = 0;
-    net::lease_id lease = 0;
-    process_id lease_node = 0;
-    std::string name;
-    bool isolated = false;
-  };
   struct handle {
     net::actor_phase phase = net::actor_phase::pending;
     std::uint32_t incarnation = 0;
     process_id host = 0;
     std::set<std::uint64_t> waiting;  ///< calls, in their order
     std::set<std::uint64_t> sent;
+    std::optional<net::kill_actor> ordered_end;
+    bool put_away = false;  ///< when its calls have ended
+  };
+  /// Of the head, about a name.
+  struct question {
+    any_message asked;
+    std::string name;
+    std::uint64_t created = 0;  ///< an actor of this process that wants it; 0: none
+    bool adoption = false;
+    bool put_away = false;
   };
 
-  template <class F>
-  void change(std::uint64_t actor, F&& f);
   void create(rng& draw);
+  void create_detached(rng& draw);
+  void ask(std::uint64_t request, question what);
   void count(net::global_id what, std::int32_t by);
-  void free(std::uint64_t local);
   void take_handle(net::global_id actor, bool counted);
   void call(handle& of);
   void flush(net::global_id actor, handle& of);
   void fail(std::set<std::uint64_t>& calls);
-  void run_next(net::global_id actor);
+  void order_end(net::global_id actor, handle& of, bool may_restart);
 
   simulation& sim_;
   program& in_;
-  std::map<std::uint64_t, owned> owned_;
-  net::reference_state references_;
-  std::map<net::global_id, hosted> hosted_;
+  actor_owner owner_;
+  actor_host host_;
   std::map<net::global_id, handle> handles_;
-  std::map<std::uint64_t, std::uint64_t> naming_;  ///< actor by request; 0: it looks for one
+  std::map<std::uint64_t, question> naming_;  ///< by request
   std::uint64_t last_request_ = 0;
 };
 

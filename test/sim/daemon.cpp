@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "net/demand.hpp"
+#include "net/worker_environment.hpp"
 #include "test/sim/simulation.hpp"
 
 namespace troupe::sim {
@@ -12,15 +13,18 @@ namespace {
 // As the daemon has them.
 constexpr auto tick_interval = 100ms;
 constexpr auto heartbeat_interval = 1s;
-constexpr auto silence = 10s;
-constexpr auto stop_grace = 5s;
+constexpr auto silence = std::chrono::milliseconds(10'000);
+/// So long a node goes on with its work when the head is known to be dead.
+constexpr auto head_patience = 60s;
+constexpr auto head_is_quiet = 1500ms;
+constexpr auto probe_period = 500ms;
 
 enum record : std::uint64_t { daemon_says = 20, lease_given, request_answered };
 
 net::node_settings settings_of(simulation& sim, std::size_t machine, process_id id) {
   net::node_settings s;
   s.self = sim.net.peer_of(id);
-  s.head = machine == 0 ? s.self : sim.head();
+  s.head = sim.head();
   s.name = "node" + std::to_string(machine);
   s.total = sim.machines[machine].total;
   s.idle_after = 5s;
@@ -29,56 +33,38 @@ net::node_settings settings_of(simulation& sim, std::size_t machine, process_id 
 
 }  // namespace
 
-daemon::daemon(simulation& sim, std::size_t machine, process_id id, bool is_head)
-    : sim_(sim),
-      net_(sim.net, id, machine, *this),
-      is_head_(is_head),
-      node_(settings_of(sim, machine, id)) {
-  if (!is_head_) return;
-  net::control_settings s;
-  s.self = net_.self();
-  control_ = std::make_unique<net::control_state>(s);
-}
+daemon::daemon(simulation& sim, std::size_t machine, process_id id)
+    : sim_(sim), net_(sim.net, id, machine, *this), node_(settings_of(sim, machine, id)) {}
 
 void daemon::begin() {
+  head_heard_ = head_known_ = sim_.w.now();
+  net_.learn(node_.settings().head);
+  join(false);
+  tick();
+}
+
+void daemon::join(bool returning) {
   net::join_cluster hello;
+  if (returning) hello = node_.describe();
+  hello.returning = returning;
   hello.node = net_.self();
   hello.name = node_.settings().name;
   hello.total = net::to_demand(node_.settings().total);
-  head_heard_ = sim_.w.now();
-  if (is_head_) {
-    control_->received(sim_.w.now(), id(), std::move(hello));
-  } else {
-    net_.learn(node_.settings().head.id);
-    net_.send(node_.settings().head.id, std::move(hello));
-  }
-  carry_out();
-  tick();
+  net_.send(head(), std::move(hello));
 }
 
 void daemon::tick() {
   const time now = sim_.w.now();
   node_.tick(now);
-  if (control_) control_->tick(now);
   carry_out();
   if (joined_) {
     const bool news = node_.report_version() != reported_version_;
     if (news || now - reported_ >= heartbeat_interval) {
       reported_version_ = node_.report_version();
       reported_ = now;
-      to_head(node_.report());
-      carry_out();
+      net_.send(head(), node_.report());
     }
-  }
-  if (!is_head_ && joined_ && now - head_heard_ > silence) stop();
-  if (stopping_ && (node_.workers() == 0 || now - stopping_since_ > stop_grace + 2s)) {
-    node_.say_goodbye();
-    carry_out();
-    // Its last words travel for a while.
-    return sim_.w.after(500ms, [&sim = sim_, self = id(), m = machine()] {
-      daemon* const me = sim.machines[m].node.get();
-      if (me != nullptr && me->id() == self) sim.end(*me);
-    });
+    if (!with_head()) look_after_head(now);
   }
   sim_.w.after(tick_interval, [&sim = sim_, self = id(), m = machine()] {
     daemon* const me = sim.machines[m].node.get();
@@ -86,87 +72,96 @@ void daemon::tick() {
   });
 }
 
-void daemon::stop() {
-  if (std::exchange(stopping_, true)) return;
-  stopping_since_ = sim_.w.now();
-  node_.shut_down(stopping_since_);
+void daemon::look_after_head(time now) {
+  const auto patience = net::fence_after(silence);
+  if (now - head_heard_ < head_is_quiet) return;
+  if (now >= next_probe_) {
+    next_probe_ = now + probe_period;
+    const bool refused = sim_.net.reachable(machine(), 0) && !sim_.net.lives(head());
+    if (refused) {
+      head_dead_ = true;
+      head_known_ = now;
+    }
+  }
+  // A silent head may have begun elsewhere what runs here.
+  if (now - head_known_ > patience) return fail("the head is silent");
+  if (head_dead_ && now - head_heard_ > head_patience) return fail("the head stays dead");
+}
+
+void daemon::fail(const std::string& why) {
+  if (std::exchange(ending_, true)) return;
+  sim_.w.record(daemon_says, id(), why.size(),
+                [&] { return node_.settings().name + " ends: " + why; });
+  node_.shut_down(sim_.w.now());
   carry_out();
+  node_.say_goodbye();
+  carry_out();
+  // Its last words travel for a while.
+  sim_.w.after(500ms, [&sim = sim_, self = id(), m = machine()] {
+    daemon* const me = sim.machines[m].node.get();
+    if (me != nullptr && me->id() == self) sim.end(*me);
+  });
 }
 
 // -- messages -------------------------------------------------------------------------------------
 
 void daemon::received(process_id from, const any_message& what) {
-  if (from == node_.settings().head.id) head_heard_ = sim_.w.now();
+  const time now = sim_.w.now();
+  if (from == head()) {
+    head_heard_ = head_known_ = now;
+    head_dead_ = false;
+  }
   std::visit(
       [&](const auto& m) {
         using T = std::decay_t<decltype(m)>;
         if constexpr (std::is_same_v<T, net::register_process>) {
-          node_.received(sim_.w.now(), sim_.net.peer_of(from), m);
+          node_.received(now, sim_.net.peer_of(from), m);
         } else if constexpr (std::is_same_v<T, net::joined>) {
-          if (!is_head_ && from == node_.settings().head.id) join_answered(m);
-        } else if constexpr (std::is_same_v<T, net::process_died> ||
-                             std::is_same_v<T, net::job_started> ||
-                             std::is_same_v<T, net::job_ended>) {
-          // What the control sends to nodes, and nodes to the control.
-          if (control_) {
-            control_->received(sim_.w.now(), from, m);
-          } else if (from == node_.settings().head.id) {
-            to_node(from, m);
-          }
-        } else if constexpr (std::is_same_v<T, net::request_lease>) {
-          const bool of_group = m.group && !m.located;
-          if (!of_group || !to_control(from, m)) to_node(from, m);
-        } else if constexpr (std::is_same_v<T, net::cancel_request>) {
-          to_control(from, m);
-          to_node(from, m);
-        } else if constexpr (std::is_same_v<T, net::cluster_view>) {
-          if (!is_head_ && from == node_.settings().head.id) to_node(from, m);
-        } else {
-          static_cast<void>(to_control(from, m) || to_node(from, m));
+          if (from == head()) join_answered(m);
+        } else if constexpr (std::is_same_v<T, net::process_died>) {
+          if (from == head() && m.process != id()) node_.received(now, from, m);
+        } else if constexpr (std::is_same_v<T, net::job_started> ||
+                             std::is_same_v<T, net::job_ended> ||
+                             std::is_same_v<T, net::cluster_view> ||
+                             std::is_same_v<T, net::prepare_bundles> ||
+                             std::is_same_v<T, net::commit_bundles> ||
+                             std::is_same_v<T, net::drop_bundles>) {
+          if (from == head()) node_.received(now, from, m);
+        } else if constexpr (requires { node_.received(now, from, m); }) {
+          node_.received(now, from, m);
         }
       },
       what);
   carry_out();
 }
 
-template <class T>
-bool daemon::to_node(process_id from, const T& what) {
-  if constexpr (requires { node_.received(sim_.w.now(), from, what); }) {
-    if constexpr (std::is_same_v<T, net::process_died>) {
-      if (what.process == id()) return true;
-    }
-    node_.received(sim_.w.now(), from, what);
-    return true;
-  }
-  return false;
-}
-
-template <class T>
-bool daemon::to_control(process_id from, const T& what) {
-  if constexpr (requires { control_->received(sim_.w.now(), from, what); }) {
-    if (control_) control_->received(sim_.w.now(), from, what);
-    return control_ != nullptr;
-  }
-  return false;
-}
-
-template <class T>
-void daemon::to_head(const T& what) {
-  if (to_control(id(), what)) return;
-  net_.send(node_.settings().head.id, what);
-}
-
 void daemon::join_answered(const net::joined& answer) {
-  if (!answer.refused.empty()) return stop();
-  joined_ = true;
+  if (!joined_) {
+    joined_ = answer.refused.empty();
+    if (!joined_) fail("the head refused it: " + answer.refused);
+    return;
+  }
+  if (answer.returning) return node_.received(sim_.w.now(), head(), answer);
+  if (!answer.refused.empty()) fail("the head says: " + answer.refused);
 }
 
 void daemon::unreachable(process_id peer, const std::string& why) {
-  if (!is_head_ && peer == node_.settings().head.id) return stop();
-  const time now = sim_.w.now();
-  if (control_ && control_->is_node(peer)) control_->node_gone(now, peer, why, false);
-  node_.process_gone(now, peer, "cannot be reached: " + why);
+  if (!with_head() && peer == head()) return fail("the head cannot be reached: " + why);
+  node_.process_gone(sim_.w.now(), peer, "cannot be reached: " + why);
   carry_out();
+}
+
+/// The head was started again: it knows what its store has, and learns the rest from its nodes.
+void daemon::renewed(const net::peer& who) {
+  if (who.id != head()) return;
+  head_heard_ = head_known_ = sim_.w.now();
+  head_dead_ = false;
+  node_.head_renewed(sim_.w.now(), who);
+  carry_out();
+  join(joined_);
+  node_.say_again();
+  carry_out();
+  reported_version_ = 0;
 }
 
 void daemon::worker_exited(std::uint64_t token, const std::string& cause, bool in_order) {
@@ -185,11 +180,6 @@ void daemon::carry_out() {
   for (bool more = true; more;) {
     more = false;
     for (const net::node_effect& effect : node_.take_effects()) {
-      more = true;
-      std::visit([this](const auto& e) { act(e); }, effect);
-    }
-    if (!control_) continue;
-    for (const net::control_effect& effect : control_->take_effects()) {
       more = true;
       std::visit([this](const auto& e) { act(e); }, effect);
     }
@@ -217,25 +207,6 @@ void daemon::act(const net::send_from_node& e) {
             return node_.settings().name + " " + answer + " request " +
                    std::to_string(what.request) + " of " + std::to_string(e.to % 1'000'000);
           });
-        }
-        if (e.to == node_.settings().head.id) return to_head(what);
-        net_.send(e.to, what);
-      },
-      e.what);
-}
-
-void daemon::act(const net::send_from_control& e) {
-  std::visit(
-      [&](const auto& what) {
-        using T = std::decay_t<decltype(what)>;
-        if (e.to == id()) {
-          if constexpr (std::is_same_v<T, net::joined>) {
-            return join_answered(what);
-          } else if constexpr (!std::is_same_v<T, net::name_reply> &&
-                               !std::is_same_v<T, net::status>) {
-            to_node(id(), what);
-            return;
-          }
         }
         net_.send(e.to, what);
       },

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "net/ids.hpp"
 #include "net/node_state.hpp"
@@ -19,8 +22,11 @@ class monitor {
     std::uint64_t values = 0;
     std::uint64_t errors = 0;
     std::uint64_t leases = 0;
-    std::uint64_t lives = 0;  ///< of actors
-    std::uint64_t calls = 0;  ///< that ran
+    std::uint64_t lives = 0;      ///< of actors
+    std::uint64_t calls = 0;      ///< that ran
+    std::uint64_t adopted = 0;    ///< detached actors
+    std::uint64_t groups = 0;     ///< detached placement groups
+    std::uint64_t recovered = 0;  ///< nodes that came back to a head that was started again
   };
 
   /// A task or call was submitted by `id.owner`.
@@ -49,6 +55,25 @@ class monitor {
     of.ended = true;
   }
 
+  // -- actors -------------------------------------------------------------------------------------
+  /// Its constructor has run.
+  void actor_lives(net::global_id id, std::uint32_t life);
+  /// Its creator was told that the head has taken a detached actor.
+  void adopted(net::global_id id, const std::string& name);
+  /// Somebody wants its end.
+  void end_ordered(net::global_id id) { detached_[id].ordered = true; }
+  /// The head holds it for over. `may_fail`: its life or its constructor failed for the last time.
+  void buried(net::global_id id, bool may_fail, const std::string& why);
+  /// The head does not know the name.
+  void not_found(const std::string& name) const;
+  /// What was promised and must still be there.
+  std::size_t promised() const;
+
+  // -- detached placement groups ------------------------------------------------------------------
+  void group_promised(net::global_id id, const std::string& name);
+  void group_removed(net::global_id id) { groups_.erase(id); }
+  void group_not_found(const std::string& name) const;
+
   /// What a node gave away is what it has.
   static void check_resources(const net::node_state& node);
 
@@ -64,6 +89,15 @@ class monitor {
     return std::to_string(id.local) + " of process " + std::to_string(id.owner % 1'000'000);
   }
   std::unordered_map<net::global_id, call> calls_;
+
+  struct detached {
+    std::string name;  ///< when its creator knows that it is there
+    bool ordered = false;
+    bool over = false;
+  };
+  std::map<net::global_id, detached> detached_;
+  std::set<std::pair<net::global_id, std::uint32_t>> lives_;
+  std::map<net::global_id, std::string> groups_;
 };
 
 }  // namespace troupe::sim

@@ -38,6 +38,7 @@ class receiver {
  public:
   virtual void received(process_id from, const any_message& what) = 0;
   virtual void unreachable(process_id peer, const std::string& why) = 0;
+  virtual void renewed(const net::peer&) {}
 
  protected:
   ~receiver() = default;
@@ -48,7 +49,9 @@ class network;
 /// As `net::endpoint`, of one process, on the same `send_state` and `receive_state`.
 class endpoint {
  public:
-  endpoint(network& net, process_id self, std::size_t machine, receiver& handler);
+  /// `epoch`: which of its lives, of a process that begins again under its id.
+  endpoint(network& net, process_id self, std::size_t machine, receiver& handler,
+           std::uint32_t epoch = 0);
   ~endpoint() { close(); }
   /// The process is no more. To be called in time: an object that is called now is not destroyed.
   void close();
@@ -57,7 +60,8 @@ class endpoint {
 
   process_id id() const noexcept { return self_; }
   net::peer self() const;
-  void learn(process_id other);
+  void learn(process_id other, std::uint32_t epoch = 0);
+  void learn(const net::peer& other) { learn(other.id, other.epoch); }
   bool knows(process_id other) const { return links_.contains(other); }
   bool send(process_id to, any_message what);
   void forget(process_id gone);
@@ -72,6 +76,7 @@ class endpoint {
   };
   struct link {
     process_id other = 0;
+    std::uint32_t epoch = 0;  ///< of the other
     net::send_state sending;
     net::receive_state receiving;
     std::vector<any_message> outbox;
@@ -89,6 +94,7 @@ class endpoint {
 
   link* find(process_id other);
   void open(link& of);
+  void renew(link& of, std::uint32_t epoch);
   void connect(process_id other, std::uint64_t opened, duration wait, duration next_wait);
   void came_up(link& of);
   void lost(process_id other, std::uint64_t connection);
@@ -108,6 +114,8 @@ class endpoint {
   const process_id self_;
   const std::size_t machine_;
   receiver& handler_;
+  const std::uint32_t epoch_;
+  const std::uint64_t instance_;
   std::map<process_id, std::unique_ptr<link>> links_;
   net::bounded_set<process_id> forgotten_;
   bool watching_ = false;
@@ -140,6 +148,8 @@ class network {
   world& in() noexcept { return world_; }
   bool lives(process_id id) const { return living_.contains(id); }
   endpoint* find(process_id id) const;
+  /// That one, if it still lives, and not another life of the process.
+  endpoint* find(process_id id, std::uint64_t instance) const;
   std::size_t machine_of(process_id id) const { return machines_.at(id); }
   net::peer peer_of(process_id id) const;
   bool reachable(std::size_t a, std::size_t b) const { return group(a) == group(b); }
@@ -169,6 +179,8 @@ class network {
   network_settings settings_;
   std::map<process_id, endpoint*> living_;
   std::map<process_id, std::size_t> machines_;  ///< of all processes that ever were
+  std::map<process_id, std::uint32_t> epochs_;  ///< the latest life of those that have several
+  std::uint64_t last_instance_ = 0;
   std::map<std::uint64_t, connection> connections_;
   std::uint64_t last_connection_ = 0;
   std::map<std::size_t, int> groups_;

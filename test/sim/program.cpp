@@ -12,6 +12,7 @@ namespace {
 // As the owner and the cluster's shells have them.
 constexpr auto idle_lease = 10ms;
 constexpr auto node_watch_period = 1s;
+constexpr auto head_retry_period = 1s;
 
 constexpr std::uint64_t deepest = 3;
 constexpr std::size_t most_pending = 2'000;
@@ -52,7 +53,8 @@ program::program(simulation& sim, std::size_t machine, process_id id, process_id
       token_(token),
       node_(node),
       random_(sim.w.random.fork()),
-      actors_(sim, *this) {}
+      actors_(sim, *this),
+      groups_(sim, *this) {}
 
 program::~program() = default;
 
@@ -79,8 +81,14 @@ void program::received(process_id from, const any_message& what) {
       [&](const auto& m) {
         if constexpr (requires { on(from, m); }) {
           on(from, m);
+        } else if constexpr (requires { groups_.on(from, m); }) {
+          groups_.on(from, m);
         } else if constexpr (requires { actors_.on(from, m); }) {
           actors_.on(from, m);
+        } else if constexpr (requires { actors_.owner().on(from, m); }) {
+          actors_.owner().on(from, m);
+        } else if constexpr (requires { actors_.host().on(from, m); }) {
+          actors_.host().on(from, m);
         }
       },
       what);
@@ -88,15 +96,36 @@ void program::received(process_id from, const any_message& what) {
 
 void program::unreachable(process_id peer, const std::string& why) {
   if (leaving_) return;
-  process_gone(peer, why);
+  if (peer != head_.id) return process_gone(peer, why);
+  // It may be started again; whether it is gone for good, this process's node knows.
+  later(head_retry_period, [](program& self) {
+    if (self.leaving_) return;
+    self.net_.learn(self.head_);
+    self.tell_head_again();
+  });
+}
+
+void program::renewed(const net::peer& who) {
+  if (leaving_ || who.id != head_.id) return;
+  head_ = who;
+  tell_head_again();
+}
+
+void program::tell_head_again() {
+  actors_.head_renewed();
+  groups_.head_renewed();
+  requests_gone(head_.id);
 }
 
 void program::on(process_id, const net::registered& what) {
   if (!what.refused.empty()) return leave();
   registered_ = true;
   job_ = what.job;
-  head_ = what.head.id;
+  head_ = what.head;
   net_.learn(head_);
+  for (const std::string& name : put_away_) {
+    name.starts_with("g") ? groups_.put_away(name) : actors_.put_away(name);
+  }
   if (!is_worker()) work();
 }
 
@@ -150,6 +179,7 @@ void program::process_gone(process_id gone, const std::string& cause) {
   if (gone != node_) return;
   node_lost_ = true;
   actors_.cut_off();
+  groups_.cut_off();
   if (is_worker()) leave();
 }
 
@@ -191,12 +221,16 @@ void program::exit_when_flushed(time deadline) {
 void program::work() {
   if (leaving_) return;
   if (node_lost_ || !may_submit_) {
-    if (tasks_.empty() && !actors_.has_pending()) return leave();
+    actors_.go_on_putting_away();
+    groups_.remove_all();
+    const bool idle = tasks_.empty() && !actors_.has_pending() && !groups_.has_pending();
+    if (idle) return leave();
   } else if (tasks_.size() < most_pending) {
     const std::int64_t burst =
         random_.chance(0.1) ? random_.between(20, 200) : random_.between(1, 5);
     for (std::int64_t i = 0; i < burst; ++i) submit(random_, 0, {});
     actors_.work(random_);
+    groups_.work(random_);
     if (random_.chance(0.02)) actors_.let_go();
     if (random_.chance(0.1) && !tasks_.empty()) {
       auto at = tasks_.begin();
@@ -231,7 +265,19 @@ std::uint64_t program::submit(rng& draw, std::uint64_t depth, net::global_id par
   if (what.wanted.empty()) what.wanted = {{"CPU", 10'000}};
   what.isolated = draw.chance(0.02);
   what.spread = draw.chance(0.1);
+  return submit(what, draw, depth, parent);
+}
 
+void program::submit_in(net::global_id group, std::int32_t bundle, net::demand wanted, rng& draw) {
+  shape what;
+  what.wanted = std::move(wanted);
+  what.group = group;
+  what.bundle = bundle;
+  submit(what, draw, 0, {});
+}
+
+std::uint64_t program::submit(const shape& what, rng& draw, std::uint64_t depth,
+                              net::global_id parent) {
   const std::uint64_t number = next_number();
   auto& added = tasks_[number] = std::make_unique<task>();
   added->id = number;
@@ -280,14 +326,15 @@ void program::ask(line& of) {
   wanted.isolated = of.what.isolated;
   wanted.name = "task";
   if (of.what.spread) wanted.placement = net::placement_kind::spread;
+  wanted.group = of.what.group;
+  wanted.bundle = of.what.bundle;
   ask(std::move(wanted), {&of, 0});
 }
 
-std::uint64_t program::ask_for_actor(std::uint64_t actor, bool isolated) {
-  net::request_lease wanted;
+std::uint64_t program::ask_for_actor(std::uint64_t actor, net::request_lease wanted) {
   wanted.job = job_;
-  wanted.isolated = isolated;
   wanted.name = "actor";
+  wanted.for_actor = true;
   return ask(std::move(wanted), {nullptr, actor});
 }
 
@@ -297,11 +344,12 @@ void program::withdraw(std::uint64_t request) {
 
 std::uint64_t program::ask(net::request_lease wanted, requester who) {
   wanted.home = node_;
-  const net::request_lease& asked = requests_.ask(std::move(wanted), who, node_);
+  const process_id first = wanted.group ? head() : node_;
+  const net::request_lease& asked = requests_.ask(std::move(wanted), who, first);
   sim_.w.record(lease_asked, id(), asked.request, [&] {
     return name_of(id()) + " asks for a lease, request " + std::to_string(asked.request);
   });
-  if (!net_.send(node_, asked)) {
+  if (!send_request(asked) && first == node_) {
     later(1us, [number = asked.request](program& self) {
       if (const auto whose = self.requests_.answered(number)) self.refuse(*whose);
     });
@@ -309,9 +357,13 @@ std::uint64_t program::ask(net::request_lease wanted, requester who) {
   return asked.request;
 }
 
+bool program::send_request(const net::request_lease& what) {
+  return net_.send(what.group ? head() : node_, what);
+}
+
 void program::refuse(const requester& who) {
   if (who.of != nullptr) return refuse(*who.of);
-  actors_.refused(who.actor, "no lease can be had");
+  actors_.owner().refused(who.actor, "no lease can be had");
 }
 
 void program::refuse(line& of) {
@@ -394,8 +446,8 @@ void program::on(process_id from, const net::lease_granted& what) {
   net_.learn(what.worker.id);
   std::optional<requester> who;
   if (what.worker.id != id() && !net_.knows(what.worker.id)) {
-    const auto again = requests_.granted_in_vain(what.request, node_);
-    if (again) net_.send(node_, *again);
+    const auto again = requests_.granted_in_vain(what.request, node_, head());
+    if (again) send_request(*again);
   } else {
     who = requests_.answered(what.request);
   }
@@ -403,7 +455,7 @@ void program::on(process_id from, const net::lease_granted& what) {
     net_.send(from, net::return_lease{what.lease});
     return;
   }
-  if (who->of == nullptr) return actors_.granted(who->actor, what, from);
+  if (who->of == nullptr) return actors_.owner().granted(who->actor, what, from);
   line& of = *who->of;
   flight_state::lease& fresh = flights_.granted(of, what.lease, from, what.worker.id);
   pump(of);
@@ -415,16 +467,32 @@ void program::on(process_id, const net::lease_refused& what) {
 }
 
 void program::on(process_id from, const net::lease_redirected& what) {
-  const auto next = requests_.redirected(from, what.request, what.node.id);
+  const auto next = requests_.redirected(from, what.request, what.node.id, what.located);
   if (!next) return;
-  net_.learn(what.node.id);
+  net_.learn(what.node);
   if (net_.send(what.node.id, *next)) return;
   requests_gone(what.node.id);
 }
 
+/// Its placement group is gone, or the bundle.
+void program::on(process_id from, const net::lease_revoked& what) {
+  std::vector<flight_state::stranded> tasks;
+  for (const auto& [what_it_needs, of] : lines_) {
+    const auto worker = flights_.revoked(*of, from, what.lease, tasks);
+    if (!worker) continue;
+    pump(*of);  // what waits is refused by the head
+    for (const auto& [which, was_running] : tasks) {
+      net_.send(*worker, net::cancel_task{which->id, true});
+      end(*which, true, "its placement group is gone");
+    }
+    break;
+  }
+  actors_.owner().on(from, what);
+}
+
 void program::requests_gone(process_id gone) {
-  const auto lost = requests_.process_gone(gone, node_);
-  for (const net::request_lease& request : lost.again) net_.send(node_, request);
+  const auto lost = requests_.process_gone(gone, node_, head());
+  for (const net::request_lease& request : lost.again) send_request(request);
   for (const std::uint64_t number : lost.hopeless) {
     if (const auto who = requests_.answered(number)) refuse(*who);
   }
@@ -604,7 +672,7 @@ void program::on(process_id from, const net::cancel_task& what) {
 // -- checks ---------------------------------------------------------------------------------------
 
 std::string program::waits_for() const {
-  if (tasks_.empty()) return actors_.waits_for();
+  if (tasks_.empty()) return actors_.waits_for() + groups_.waits_for();
   return std::to_string(tasks_.size()) + " tasks; " + where_is(tasks_.begin()->first);
 }
 

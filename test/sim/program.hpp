@@ -16,20 +16,21 @@
 #include "net/lease_request_state.hpp"
 #include "net/task_flight_state.hpp"
 #include "test/sim/actors.hpp"
+#include "test/sim/groups.hpp"
 #include "test/sim/network.hpp"
 
 namespace troupe::sim {
 
 class simulation;
 
-class program final : public receiver {
+class program final : public receiver, public owner_home {
  public:
   program(simulation& sim, std::size_t machine, process_id id, process_id node,
           net::process_role role, std::uint64_t token);
-  ~program();
+  virtual ~program();
   void begin();
 
-  process_id id() const noexcept { return net_.id(); }
+  process_id id() const noexcept override { return net_.id(); }
   std::size_t machine() const noexcept { return net_.machine(); }
   endpoint& net() noexcept { return net_; }
   bool is_worker() const noexcept { return role_ == net::process_role::worker; }
@@ -38,19 +39,31 @@ class program final : public receiver {
 
   void received(process_id from, const any_message& what) override;
   void unreachable(process_id peer, const std::string& why) override;
+  void renewed(const net::peer& who) override;
 
   // -- for its actors -----------------------------------------------------------------------------
   actor_part& actors() noexcept { return actors_; }
-  process_id head() const noexcept { return head_; }
+  const actor_part& actors() const noexcept { return actors_; }
+  process_id head() const noexcept override { return head_.id; }
+  net::job_id job() const noexcept { return job_; }
   std::uint64_t next_number() { return ++last_task_; }
-  std::uint64_t ask_for_actor(std::uint64_t actor, bool isolated);
-  void withdraw(std::uint64_t request);
+  bool deliver(process_id to, any_message what) override { return net_.send(to, std::move(what)); }
+  void learn(const net::peer& who) override { net_.learn(who); }
+  /// Submits a task to a bundle of a placement group; -1: to any.
+  void submit_in(net::global_id group, std::int32_t bundle, net::demand wanted, rng& draw);
+  std::uint64_t ask_for_actor(std::uint64_t actor, net::request_lease wanted) override;
+  void withdraw(std::uint64_t request) override;
   /// Calls `f(program)` later, if the process still lives then.
   template <class F>
   void later(duration wait, F f);
 
   /// It submits nothing more, and leaves when all that it waits for is there.
   void no_more_work() { may_submit_ = false; }
+  /// It submits nothing, but finds these detached actors and ends them.
+  void only_put_away(std::vector<std::string> names) {
+    may_submit_ = false;
+    put_away_ = std::move(names);
+  }
   /// What it waits for, in words; empty when nothing.
   std::string waits_for() const;
   /// Where one task is, and what that one waits for in turn.
@@ -66,6 +79,8 @@ class program final : public receiver {
     net::demand wanted;
     bool isolated = false;
     bool spread = false;
+    net::global_id group{};
+    std::int32_t bundle = -1;
     auto operator<=>(const shape&) const = default;
   };
   struct line;
@@ -86,6 +101,7 @@ class program final : public receiver {
   };
 
   std::uint64_t submit(rng& draw, std::uint64_t depth, net::global_id parent);
+  std::uint64_t submit(const shape& what, rng& draw, std::uint64_t depth, net::global_id parent);
   line& line_of(const shape& what);
   void pump(line& of);
   void send(const flight_state::departure& one);
@@ -101,6 +117,7 @@ class program final : public receiver {
   void on(process_id from, const net::lease_granted& what);
   void on(process_id from, const net::lease_refused& what);
   void on(process_id from, const net::lease_redirected& what);
+  void on(process_id from, const net::lease_revoked& what);
   void on(process_id from, const net::task_done& what);
   void on(process_id from, const net::task_returned& what);
 
@@ -128,6 +145,8 @@ class program final : public receiver {
   void on(process_id from, const net::end_process& what);
   void on(process_id from, const net::job_ended& what);
   void process_gone(process_id gone, const std::string& cause);
+  void tell_head_again();
+  bool send_request(const net::request_lease& what);
   void watch_node();
   void work();
   void leave();
@@ -138,13 +157,14 @@ class program final : public receiver {
   const net::process_role role_;
   const std::uint64_t token_;
   const process_id node_;
-  process_id head_ = 0;
+  net::peer head_;
   net::job_id job_ = 0;
   rng random_;
   bool registered_ = false;
   bool node_lost_ = false;
   bool leaving_ = false;
   bool may_submit_ = true;
+  std::vector<std::string> put_away_;
 
   /// Who wants a lease: a line of tasks, or an actor.
   struct requester {
@@ -156,6 +176,7 @@ class program final : public receiver {
 
   net::lease_request_state<requester> requests_;
   actor_part actors_;
+  group_part groups_;
   flight_state flights_;
   std::map<shape, std::unique_ptr<line>> lines_;
   std::map<std::uint64_t, std::unique_ptr<task>> tasks_;  ///< that have not ended

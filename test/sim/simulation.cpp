@@ -4,19 +4,18 @@
 #include <utility>
 
 #include "test/sim/daemon.hpp"
+#include "test/sim/head.hpp"
 #include "test/sim/program.hpp"
 
 namespace troupe::sim {
 namespace {
 
 constexpr auto check_interval = 1s;
+constexpr auto put_away_interval = 30s;
 /// From the end of the last fault on, all that drivers wait for comes within this time.
 constexpr auto all_ends_within = 600s;
 /// And when they have left, nothing of theirs is left after this one.
 constexpr auto all_is_free_within = 60s;
-
-/// An earlier life of an actor ends within this time of the next one's beginning.
-constexpr auto one_life_within = 60s;
 
 enum record : std::uint64_t { process_begins = 60, process_ends, node_begins, fault_happens };
 
@@ -38,13 +37,21 @@ simulation::simulation(const settings& wanted, result& out)
       wanted_(wanted),
       out_(out),
       faults_(w.random.fork()) {
+  cluster_ = new_id();
+  heads_die_ = faults_.chance(0.7);
   w.trace = wanted.trace;
   if (!wanted.faults) net.stop_losing_frames();
 }
 
 simulation::~simulation() = default;
 
-net::peer simulation::head() const { return machines.front().node->net().self(); }
+net::peer simulation::head() const { return head_->net().self(); }
+
+void simulation::after_in_head(duration wait, std::function<void()> f) {
+  w.after(wait, [this, life = head_life_, f = std::move(f)] {
+    if (head_ != nullptr && head_life_ == life) f();
+  });
+}
 
 const process_id* simulation::find_worker(std::uint64_t token) const {
   const auto found = workers_.find(token);
@@ -53,12 +60,23 @@ const process_id* simulation::find_worker(std::uint64_t token) const {
 
 // -- machines -------------------------------------------------------------------------------------
 
+/// The head and the first node are one process.
 void simulation::start_node(std::size_t index) {
+  if (index != 0 && head_ == nullptr) return w.after(1s, [this, index] { start_node(index); });
   machine& on = machines[index];
   on.restarting = false;
-  on.node = std::make_unique<daemon>(*this, index, new_id(), index == 0);
-  w.record(node_begins, on.node->id(), index,
-           [&] { return "node" + std::to_string(index) + " begins as " + name_of(on.node->id()); });
+  const process_id id = new_id();
+  w.record(node_begins, id, index,
+           [&] { return "node" + std::to_string(index) + " begins as " + name_of(id); });
+  if (index == 0) {
+    ++head_life_;
+    head_began_ = w.now();
+    head_ = std::make_unique<head_process>(*this, cluster_, id, store_);
+    on.node = std::make_unique<daemon>(*this, index, id);
+    head_->begin();
+  } else {
+    on.node = std::make_unique<daemon>(*this, index, id);
+  }
   on.node->begin();
 }
 
@@ -69,7 +87,26 @@ void simulation::end(daemon& which) {
   which.net().close();
   dead_daemons_.push_back(std::move(machines[index].node));
   machines[index].restarting = true;
-  w.after(faults_.time(500ms, 8s), [this, index] { start_node(index); });
+  duration away = faults_.time(500ms, 8s);
+  if (index == 0) {
+    head_->net().close();
+    dead_heads_.push_back(std::move(head_));
+    away = faults_.chance(0.05) ? faults_.time(60s, 80s) : faults_.skewed(100ms, 12s);
+  }
+  w.after(away, [this, index] { start_node(index); });
+}
+
+void simulation::kill_head() {
+  if (head_ == nullptr) return;
+  ++out_.faults.heads_killed;
+  w.record(fault_happens, 7, 0, [] { return "FAULT: the head is killed"; });
+  end(*machines.front().node);
+}
+
+bool simulation::head_dies_now() {
+  if (head_steps_left_ == 0 || --head_steps_left_ > 0) return false;
+  kill_head();
+  return true;
 }
 
 // -- processes ------------------------------------------------------------------------------------
@@ -94,10 +131,10 @@ void simulation::start_worker(daemon& by, std::uint64_t token, net::job_id) {
   });
 }
 
-void simulation::start_driver(std::size_t index) {
+void simulation::start_driver(std::size_t index, const std::vector<std::string>& puts_away) {
   daemon* const on = machines[index].node.get();
   if (on == nullptr || !on->joined()) {
-    return w.after(1s, [this, index] { start_driver(index); });
+    return w.after(1s, [this, index, puts_away] { start_driver(index, puts_away); });
   }
   auto made =
       std::make_unique<program>(*this, index, new_id(), on->id(), net::process_role::driver, 0);
@@ -107,7 +144,18 @@ void simulation::start_driver(std::size_t index) {
     return "driver " + name_of(added.id()) + " begins on node" + std::to_string(index);
   });
   if (w.now() >= busy_until_) added.no_more_work();
+  if (!puts_away.empty()) added.only_put_away(puts_away);
   added.begin();
+}
+
+/// Detached actors and groups are still there when all drivers have left: one more driver finds
+/// them. False when there are none.
+bool simulation::put_detached_away() {
+  if (head_ == nullptr) return true;
+  const net::status of = head_->control().make_status();
+  if (of.actors.empty() && of.groups.empty() && watch.promised() == 0) return false;
+  start_driver(0, {"d0", "d1", "d2", "d3", "g0", "g1", "g2"});
+  return true;
 }
 
 void simulation::end(program& which, const std::string& cause, bool in_order) {
@@ -148,7 +196,8 @@ program* simulation::any(bool worker) {
 
 void simulation::plan_faults() {
   if (w.now() >= busy_until_) return;
-  w.after(faults_.skewed(20ms, 2s), [this] {
+  // Much happens while the head is away: it is to find out afterwards.
+  w.after(faults_.skewed(20ms, head_ == nullptr ? 400ms : 2s), [this] {
     if (w.now() >= busy_until_) return;
     fault();
     plan_faults();
@@ -182,7 +231,7 @@ void simulation::fault() {
       ++out_.faults.nodes_killed;
       end(*machines[index].node);
     }
-  } else if (what < 93) {
+  } else if (what < 92) {
     const std::size_t many = 1 + faults_.below((machines.size() + 1) / 2);
     say(5, std::to_string(many) + " machines are cut off");
     ++out_.faults.partitions;
@@ -190,6 +239,11 @@ void simulation::fault() {
       net.put_into_group(faults_.below(machines.size()), 1);
     }
     w.after(faults_.skewed(100ms, 25s), [this] { net.heal(); });
+  } else if (what < 97) {
+    if (!heads_die_ || head_ == nullptr) return;
+    if (faults_.chance(0.4)) return kill_head();
+    say(8, "the head will be killed at one of its next steps");
+    head_steps_left_ = 1 + faults_.below(100);
   } else {
     const std::size_t index = faults_.below(machines.size());
     const double factor = static_cast<double>(faults_.between(2, 50));
@@ -216,19 +270,21 @@ void simulation::run() {
     one.index = i;
     one.total.set("CPU", core::resource_amount::from_whole(
                              static_cast<std::uint64_t>(draw.between(i == 0 ? 2 : 1, 8)), "CPU"));
+    one.total.set("tape", core::resource_amount::from_whole(2, "tape"));
     const auto gpus = static_cast<std::uint64_t>(draw.chance(0.4) ? draw.between(1, 4) : 0);
     if (gpus > 0 || i == 0) one.total.set("GPU", core::resource_amount::from_whole(gpus, "GPU"));
   }
   for (std::size_t i = 0; i < nodes; ++i) start_node(i);
   const std::int64_t drivers = draw.between(1, 2 + static_cast<std::int64_t>(nodes / 4));
   for (std::int64_t i = 0; i < drivers; ++i) {
-    w.after(draw.time(0ns, busy), [this, index = draw.below(nodes)] { start_driver(index); });
+    w.after(draw.time(0ns, busy), [this, index = draw.below(nodes)] { start_driver(index, {}); });
   }
   if (wanted_.faults) plan_faults();
 
   time next_check = w.now();
   bool quiet = false;
   time empty_since{};
+  time next_put_away{};
   for (;;) {
     if (w.now() >= next_check) {
       check();
@@ -238,6 +294,7 @@ void simulation::run() {
       quiet = true;
       net.heal();
       net.stop_losing_frames();
+      head_steps_left_ = 0;
       for (const machine& one : machines) net.slow_down(one.index, 1);
       for (const auto& [id, one] : programs) one->no_more_work();
     }
@@ -255,7 +312,12 @@ void simulation::run() {
         }
       } else {
         if (empty_since == time{}) empty_since = w.now();
-        if (w.now() > empty_since + all_is_free_within) break;
+        if (w.now() > next_put_away && put_detached_away()) {
+          next_put_away = w.now() + put_away_interval;
+        } else if (head_ != nullptr && w.now() > empty_since + all_is_free_within &&
+                   w.now() > head_began_ + all_is_free_within) {
+          break;
+        }
       }
     }
     w.step();
@@ -264,78 +326,9 @@ void simulation::run() {
   out_.virtual_time = w.now() - began;
 }
 
-std::string simulation::describe_nodes() const {
-  std::string text;
-  for (const machine& one : machines) {
-    if (!one.node) continue;
-    const net::node_state& node = one.node->state();
-    if (node.leases() == 0 && node.requests() == 0) continue;
-    text += "\n    " + node.settings().name + " has " + node.settings().total.to_string() +
-            ", free " + node.available().to_string() + ", " + std::to_string(node.requests()) +
-            " requests";
-    for (const auto& [wanted, count] : node.report().waiting) {
-      text += ", " + std::to_string(count) + " of";
-      for (const auto& [name, units] : wanted) text += " " + name + "=" + std::to_string(units);
-    }
-    for (const net::node_state::holding& held : node.holdings()) {
-      text += "; " + (held.lease == 0 ? "a request" : "lease " + std::to_string(held.lease)) +
-              " of process " + name_of(held.owner) + " has " + held.wanted.to_string();
-    }
-  }
-  return text;
-}
-
 bool simulation::any_driver() const {
   return std::any_of(programs.begin(), programs.end(),
                      [](const auto& entry) { return !entry.second->is_worker(); });
-}
-
-void simulation::check() {
-  for (const machine& one : machines) {
-    if (one.node) monitor::check_resources(one.node->state());
-  }
-  std::map<net::global_id, std::uint32_t> lives;
-  for (const auto& [id, one] : programs) {
-    one->check_nothing_waits_on_the_dead();
-    for (const auto& [actor, there] : one->actors().hosts()) {
-      if (there.ready) ++lives[actor];
-    }
-  }
-  // The host of an earlier life may be cut off, and learns late that it is over.
-  std::map<net::global_id, time> twice;
-  for (const auto& [actor, count] : lives) {
-    if (count < 2) continue;
-    const auto known = lives_twice_.find(actor);
-    const time since = known == lives_twice_.end() ? w.now() : known->second;
-    twice.emplace(actor, since);
-    if (w.now() - since > one_life_within) {
-      throw violation("an actor of process " + name_of(actor.owner) + " has two lives at once");
-    }
-  }
-  lives_twice_ = std::move(twice);
-}
-
-void simulation::check_the_end() {
-  check();
-  for (const machine& one : machines) {
-    if (!one.node) continue;
-    const net::node_state& node = one.node->state();
-    const auto none = [&](std::size_t count, const char* what) {
-      if (count == 0) return;
-      throw violation("all drivers have left, and " + node.settings().name + " still has " +
-                      std::to_string(count) + " " + what);
-    };
-    none(node.leases(), "leases");
-    none(node.requests(), "requests");
-    none(node.workers(), "workers");
-  }
-  if (!programs.empty()) {
-    throw violation("all drivers have left, and worker " + name_of(programs.begin()->first) +
-                    " still lives");
-  }
-  const net::status of = machines.front().node->control()->make_status();
-  if (of.jobs != 0) throw violation("all drivers have left, and the head still has jobs");
-  if (!of.actors.empty()) throw violation("all drivers have left, and the head still has names");
 }
 
 result run(const settings& wanted) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/resources.hpp"
+#include "test/sim/durable_store.hpp"
 #include "test/sim/monitor.hpp"
 #include "test/sim/network.hpp"
 #include "test/sim/program.hpp"
@@ -39,6 +40,7 @@ struct result {
     std::uint64_t workers_killed = 0;
     std::uint64_t drivers_killed = 0;
     std::uint64_t nodes_killed = 0;
+    std::uint64_t heads_killed = 0;
     std::uint64_t partitions = 0;
   } faults;
 };
@@ -47,6 +49,7 @@ struct result {
 result run(const settings& wanted);
 
 class daemon;
+class head_process;
 
 /// What the simulated processes see of the machines that they run on.
 class simulation {
@@ -70,6 +73,12 @@ class simulation {
   std::map<process_id, std::unique_ptr<program>> programs;  ///< drivers and workers that live
 
   net::peer head() const;
+  bool head_lives() const { return head_ != nullptr; }
+  /// Calls `f` later, if the head still lives its life then.
+  void after_in_head(duration wait, std::function<void()> f);
+  /// At a step of the head where it may have been decided that it dies. True: it has.
+  bool head_dies_now();
+  std::string describe_actor(net::global_id actor, process_id watcher) const;
   process_id new_id() { return w.random.next() | 1U; }
   const net::process_id* find_worker(std::uint64_t token) const;
 
@@ -83,7 +92,11 @@ class simulation {
 
  private:
   void start_node(std::size_t index);
-  void start_driver(std::size_t index);
+  void start_driver(std::size_t index, const std::vector<std::string>& puts_away);
+  bool put_detached_away();
+  void kill_head();
+  void check_lives();
+  void check_fences();
   void plan_faults();
   void fault();
   void check();
@@ -97,9 +110,19 @@ class simulation {
   rng faults_;
   time busy_until_{};
   std::map<std::uint64_t, process_id> workers_;  ///< by token
-  std::map<net::global_id, time> lives_twice_;
+  std::map<std::string, time> lives_twice_;      ///< since when
+  std::map<process_id, time> unfenced_;          ///< nodes that are dead to the head, since when
+
+  durable_store store_;
+  process_id cluster_ = 0;
+  std::unique_ptr<head_process> head_;
+  std::uint64_t head_life_ = 0;
+  std::uint64_t head_steps_left_ = 0;  ///< then it dies; 0: that is not planned
+  bool heads_die_ = false;
+  time head_began_{};
   std::vector<std::unique_ptr<program>> dead_programs_;
   std::vector<std::unique_ptr<daemon>> dead_daemons_;
+  std::vector<std::unique_ptr<head_process>> dead_heads_;
 };
 
 template <class F>
