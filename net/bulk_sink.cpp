@@ -1,5 +1,7 @@
 #include "net/bulk_sink.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -52,6 +54,7 @@ class bulk_sink::implementation {
     of = std::make_unique<connection>();
     connection& made = *of;
     made.thread = std::jthread([this, &made, channel, address, key] {
+      ::pthread_setname_np(::pthread_self(), "troupe.reader");
       std::string why;
       try {
         why = run(made, channel, address, key);

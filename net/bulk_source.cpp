@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -149,6 +150,7 @@ class bulk_source::implementation {
     }
 
     void run(const std::stop_token& until) noexcept {
+      ::pthread_setname_np(::pthread_self(), "troupe.source");
       try {
         if (send_frame({.what = bulk_frame::kind::welcome, .channel = number}, {})) {
           while (!until.stop_requested() && send_next()) {

@@ -47,6 +47,7 @@ void bulk_state::opened(time now, std::uint64_t channel) {
   at->second.at = phase::open;
   at->second.used = now;
   at->second.bytes = 0;
+  effects_.emplace_back(channel_stands{at->first, true});
 }
 
 void bulk_state::lost(time now, std::uint64_t channel, const std::string& why) {
@@ -55,6 +56,7 @@ void bulk_state::lost(time now, std::uint64_t channel, const std::string& why) {
 }
 
 void bulk_state::rest(time now, process_id source, source_state& of, const std::string& why) {
+  if (of.at == phase::open) effects_.emplace_back(channel_stands{source, false});
   const auto factor = std::uint32_t{1} << std::min(of.troubles++, std::uint32_t{16});
   of.at = phase::resting;
   of.until = now + std::min<std::chrono::milliseconds>(settings_.first_rest * factor,
@@ -129,6 +131,7 @@ void bulk_state::process_gone(process_id source) {
   sources_.erase(at);
   if (of.at == phase::connecting || of.at == phase::open) {
     effects_.emplace_back(close_channel{of.channel});
+    effects_.emplace_back(channel_stands{source, false});
   }
   for (auto request = requests_.begin(); request != requests_.end();) {
     const auto next = std::next(request);
@@ -166,6 +169,7 @@ void bulk_state::tick(time now) {
           rest(now, source, of, "nothing comes by it any more");
         } else if (!owes && now - of.used >= settings_.idle_after) {
           effects_.emplace_back(close_channel{of.channel});
+          effects_.emplace_back(channel_stands{source, false});
           forgotten.push_back(source);
         }
         break;

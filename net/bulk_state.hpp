@@ -51,8 +51,13 @@ struct channel_trouble {
   process_id source = 0;
   std::string why;
 };
-using bulk_effect =
-    std::variant<ask_channel, connect_channel, close_channel, chunk_undelivered, channel_trouble>;
+/// Whether a connection to the source stands from now on.
+struct channel_stands {
+  process_id source = 0;
+  bool stands = false;
+};
+using bulk_effect = std::variant<ask_channel, connect_channel, close_channel, chunk_undelivered,
+                                 channel_trouble, channel_stands>;
 
 /// Pure; thread-compatible. One data connection to each source, made when something large is to
 /// come from there, closed when it is idle. While there is none, and for a while after trouble,

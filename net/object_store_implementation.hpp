@@ -116,6 +116,7 @@ class object_store::implementation {
   void act(const close_channel& e) { sink_.close(e.channel); }
   void act(const chunk_undelivered& e);
   void act(const channel_trouble& e) const;
+  void act(const channel_stands& e) { pulls_.set_wide(e.source, e.stands); }
 
   const object_store_options options_;
   endpoint& net_;

@@ -46,7 +46,8 @@ void pull_state::memory_granted(stored_id id) {
 
 void pull_state::ask_more(stored_id id, pull& of) {
   if (of.source == 0 || !of.has_memory) return;
-  while (of.under_way.size() < window_ && (of.next < of.size || !of.again.empty())) {
+  const std::uint32_t window = wide_.contains(of.source) ? window_ * wide_by : window_;
+  while (of.under_way.size() < window && (of.next < of.size || !of.again.empty())) {
     std::uint64_t offset = of.next;
     std::uint64_t size = std::min(chunk_bytes_, of.size - of.next);
     if (!of.again.empty()) {
@@ -77,6 +78,17 @@ void pull_state::arrived(stored_id id, std::uint64_t offset) {
   if (of.home != 0) effects_.emplace_back(tell_home{of.home, id, of.source, true});
   effects_.emplace_back(pull_complete{id});
   pulls_.erase(id);
+}
+
+void pull_state::set_wide(process_id source, bool wide) {
+  if (!wide) {
+    wide_.erase(source);
+    return;
+  }
+  if (!wide_.insert(source).second) return;
+  for (auto& [id, of] : pulls_) {
+    if (of.source == source) ask_more(id, of);
+  }
 }
 
 void pull_state::undelivered(stored_id id, process_id source, std::uint64_t offset) {

@@ -60,6 +60,8 @@ using pull_effect = std::variant<ask_home, value_located, ask_chunk, end_transfe
 /// have it any more, the home is asked again; what has come stays.
 class pull_state {
  public:
+  static constexpr std::uint32_t wide_by = 4;
+
   pull_state(std::uint64_t chunk_bytes, std::uint32_t window)
       : chunk_bytes_(chunk_bytes), window_(window) {}
 
@@ -73,6 +75,9 @@ class pull_state {
   /// Whether those bytes were asked for from that process: only then may they be copied.
   bool expects(stored_id id, process_id from, std::uint64_t offset, std::uint64_t size) const;
   void arrived(stored_id id, std::uint64_t offset);
+  /// Far more is asked ahead of a source that is reached by a data connection: what is asked there
+  /// holds up nothing else.
+  void set_wide(process_id source, bool wide);
   /// It did not come by the way by which it was asked for: it is asked for again.
   void undelivered(stored_id id, process_id source, std::uint64_t offset);
   /// The source does not have it (any more).
@@ -97,6 +102,7 @@ class pull_state {
 
   const std::uint64_t chunk_bytes_;
   const std::uint32_t window_;
+  std::set<process_id> wide_;
   std::map<stored_id, pull> pulls_;
   std::vector<pull_effect> effects_;
 };

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <numeric>
 #include <optional>
+#include <semaphore>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -15,6 +16,8 @@
 
 #include <troupe/troupe.hpp>
 
+#include "net/bulk_sink.hpp"
+#include "net/bulk_source.hpp"
 #include "test/bench/bench.hpp"
 #include "test/bench/nodes.hpp"
 #include "test/bench/raw_zeromq.hpp"
@@ -167,6 +170,83 @@ class raw_stream {
   void* pull_;
   void* push_;
 };
+
+/// The same by a data connection between two nodes' parts in this process: what is left of
+/// `transfer_1gib` without the nodes around it.
+class data_stream {
+ public:
+  data_stream() {
+    const auto offer = source_.offer_to(1).value();
+    channel_ = offer.channel;
+    sink_.connect(offer.channel, {"127.0.0.1", std::to_string(source_.port())}, offer.key);
+    signal_.acquire();
+  }
+
+  double run(std::size_t bytes) {
+    return gigabytes(bytes, seconds([&] {
+                       const std::size_t count = bytes / chunk;
+                       for (std::size_t i = 0; i < count + window; ++i) {
+                         if (i >= window) signal_.acquire();
+                         if (i < count) ask(i % window);
+                       }
+                     }));
+  }
+
+ private:
+  static constexpr std::size_t chunk = std::size_t{4} << 20;
+  static constexpr std::size_t window = 6;
+
+  void ask(std::size_t place) {
+    const std::uint64_t request = ++last_request_;
+    const std::size_t offset = place * chunk;
+    sink_.expect(channel_, {.request = request,
+                            .id = {1, 1},
+                            .offset = offset,
+                            .memory = std::span(got_).subspan(offset, chunk)});
+    source_.send(1,
+                 {.what = net::bulk_frame::kind::chunk,
+                  .channel = channel_,
+                  .request = request,
+                  .value = {1, 1},
+                  .offset = offset,
+                  .size = chunk,
+                  .total = made_->size()},
+                 std::span(*made_).subspan(offset, chunk), made_);
+  }
+
+  std::counting_semaphore<> signal_{0};
+  std::shared_ptr<std::vector<std::byte>> made_ =
+      std::make_shared<std::vector<std::byte>>(chunk * window, std::byte{1});
+  std::vector<std::byte> got_ = std::vector<std::byte>(chunk * window);
+  std::uint64_t channel_ = 0;
+  std::uint64_t last_request_ = 0;
+  net::bulk_source source_{"127.0.0.1", 0};
+  net::bulk_sink sink_{{.opened = [this](std::uint64_t) { signal_.release(); },
+                        .arrived = [this](std::uint64_t) { signal_.release(); },
+                        .lost = [](std::uint64_t, const std::string&) {}}};
+};
+
+const registered stream("data_stream", [] {
+  raw_stream curve(raw_stream::security::curve);
+  raw_stream plain(raw_stream::security::none);
+  data_stream data;
+  const auto of = alternate(
+      5, [&] { return data.run(bulk_bytes()); }, [&] { return curve.run(bulk_bytes()); });
+  const auto beside = alternate(
+      5, [&] { return data.run(bulk_bytes()); }, [&] { return plain.run(bulk_bytes()); });
+  return std::vector<figure>{{.name = "data_stream",
+                              .value = of.value,
+                              .unit = "GB/s",
+                              .peer = "raw ZeroMQ with CURVE",
+                              .peer_value = of.peer,
+                              .note = "a data connection over loopback, in one process"},
+                             {.name = "data_stream_plain",
+                              .value = beside.value,
+                              .unit = "GB/s",
+                              .peer = "raw ZeroMQ without encryption",
+                              .peer_value = beside.peer,
+                              .note = "the same"}};
+});
 
 const registered put_bulk("put_1gib", [] {
   const store_cluster here(1);

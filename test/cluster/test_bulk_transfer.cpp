@@ -1,8 +1,13 @@
 // ctest: TIMEOUT 300
 // Large objects between nodes that reach each other by TCP: over data connections, and what becomes
 // of it when these are bad, blocked or not wanted.
+#include <sys/types.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <filesystem>
+#include <iterator>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -11,6 +16,7 @@
 #include "test/support/contains.hpp"
 #include "test/support/daemons.hpp"
 #include "test/support/runtime.hpp"
+#include "test/support/talking_program.hpp"
 #include "test/support/tcp_proxy.hpp"
 
 using namespace std::chrono_literals;
@@ -154,4 +160,86 @@ TEST_CASE("a data port that is taken, or is none, is an error that names the opt
     CHECK_THAT(ran.err, contains("--bulk-port"));
     CHECK_THAT(ran.err, contains(value));
   }
+}
+
+// -- a source that dies in the middle -------------------------------------------------------------
+
+namespace {
+
+constexpr int value_mib = 384;
+
+std::size_t descriptors_of(std::int64_t process) {
+  const std::filesystem::directory_iterator all("/proc/" + std::to_string(process) + "/fd");
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+/// A head that reads, and machines that can make values.
+struct dying_source {
+  dying_source()
+      : head(cluster.start_head("head", {"--num-cpus=1", memory})), source(start("source")) {}
+  troupe::net::node_file start(const std::string& name) const {
+    return cluster.start_elsewhere(name, head.head,
+                                   {"--num-cpus=1", memory, "--resources={\"maker\": 1}"});
+  }
+  /// The program, once its value is made.
+  std::unique_ptr<talking_program> made(const std::string& again) const {
+    auto driver = std::make_unique<talking_program>(
+        std::vector<std::string>{program, "source_dies", std::to_string(value_mib), again},
+        std::vector<std::string>{"TROUPE_SESSION_BASE=" + cluster.base(),
+                                 "TROUPE_ADDRESS=" + head.self.remote, "TROUPE_LOG_LEVEL=error"});
+    REQUIRE(driver->hear("made") > 0);
+    return driver;
+  }
+  /// Of the head's store.
+  nlohmann::json use() const {
+    const command_result ran = cluster.troupe({"memory", "--json"});
+    if (ran.code != 0) return nlohmann::json::object();
+    const nlohmann::json all = nlohmann::json::parse(ran.out);
+    for (const auto& one : all.at("nodes")) {
+      if (one.at("node") == "head") return one;
+    }
+    return nlohmann::json::object();
+  }
+  /// Kills the source while the head's store receives its value. False when that was over already.
+  bool kill_in_the_middle() const {
+    CHECK(eventually([&] { return use().value("used", 0) > 0; }));
+    ::kill(static_cast<pid_t>(source.pid), SIGKILL);
+    return use().value("pulls", 1) == 0;
+  }
+
+  const std::string memory = "--object-store-memory=" + std::to_string(value_mib + 64) + "MiB";
+  daemons cluster;
+  troupe::net::node_file head;
+  troupe::net::node_file source;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "when a source dies in the middle its value is made again elsewhere, and nothing is left") {
+  if (impossible()) return;
+  const dying_source on;
+  const std::size_t descriptors = descriptors_of(on.head.pid);
+  const auto driver = on.made("again");
+  static_cast<void>(on.start("spare"));
+  driver->go_on();
+  on.kill_in_the_middle();
+  const std::string said = driver->rest();
+  CHECK_THAT(said, contains("read ok"));
+  CHECK(eventually([&] { return on.use().value("used", 1) == 0; }));
+  // Those to the node that came are kept for a while.
+  CHECK(eventually([&] { return descriptors_of(on.head.pid) <= descriptors + 8; }));
+}
+
+TEST_CASE("when a source dies in the middle of what cannot be made again, its reader is told") {
+  if (impossible()) return;
+  const dying_source on;
+  const auto driver = on.made("never");
+  driver->go_on();
+  const bool in_the_middle = on.kill_in_the_middle();
+  const std::string said = driver->rest();
+  INFO(said);
+  CHECK_THAT(said, contains("ok"));
+  if (in_the_middle) CHECK_THAT(said, contains("lost: "));
+  CHECK(eventually([&] { return on.use().value("used", 1) == 0; }));
 }

@@ -1,5 +1,6 @@
 // ctest: TIMEOUT 300
 // Large objects on real nodes: read in place, spilled, pulled, and freed with whoever dies.
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -8,6 +9,8 @@
 #include "test/support/contains.hpp"
 #include "test/support/daemons.hpp"
 #include "test/support/runtime.hpp"
+#include "test/support/talking_program.hpp"
+#include "test/support/temp_folder.hpp"
 
 using namespace troupe::test;
 
@@ -122,6 +125,50 @@ TEST_CASE("a full disk is an error of the put that finds no room, and costs no v
   }
   passes(cluster, {"full_disk"});
   CHECK_THAT(cluster.log_of("head"), contains("cannot spill an object to " + place));
+  CHECK(all_free(cluster));
+}
+
+TEST_CASE("a disk that fills up later costs no value, and is used again when it has room") {
+  daemons cluster;
+  const temp_folder disk;
+  // A disk of eight mebibytes, that the node alone sees.
+  const std::string place = disk.path().string();
+  const command_result started = run_command(
+      {"/usr/bin/unshare", "--mount", "/bin/bash", "-c",
+       "mount -t tmpfs -o size=8m none '" + place + "' && exec '" + TROUPE_TEST_BINARY_DIR +
+           "/tools/troupe' start --head --port=0 --node-name=head --num-cpus=1"
+           " --object-store-memory=1MiB --store-patience=3 --spill-dir='" +
+           place + "'"},
+      {"TROUPE_SESSION_BASE=" + cluster.base()});
+  if (started.code != 0) {
+    WARN("only root can mount a small disk: " << started.err);
+    return;
+  }
+  const std::string node = std::to_string(cluster.file_of("head").pid);
+  const auto there = [&](const std::string& command) {
+    return run_command(
+        {"/usr/bin/nsenter", "--mount", "--target=" + node, "/bin/bash", "-c", command});
+  };
+  talking_program driver({program, "filling"}, variables(cluster));
+  REQUIRE(driver.hear("spilled") == 12);
+  there("cat /dev/zero > '" + place + "/filler'");  // until the disk is full
+  driver.go_on();
+  REQUIRE(driver.hear("full") >= 10);
+  CHECK_THAT(cluster.log_of("head"), contains("cannot spill an object to " + place));
+  REQUIRE(there("rm '" + place + "/filler'").code == 0);
+  driver.go_on();
+  CHECK_THAT(driver.rest(), contains("ok"));
+  CHECK(all_free(cluster));
+}
+
+TEST_CASE("a spill folder that is removed while the node runs costs nothing") {
+  daemons cluster;
+  const temp_folder disk;
+  const std::string place = disk.path().string() + "/spill";
+  cluster.start_head("head", {"--num-cpus=1", "--object-store-memory=1MiB", "--store-patience=3",
+                              "--spill-dir=" + place});
+  std::filesystem::remove_all(place);
+  passes(cluster, {"spill"});
   CHECK(all_free(cluster));
 }
 

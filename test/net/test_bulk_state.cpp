@@ -51,6 +51,21 @@ TEST_CASE("until a connection stands chunks come by the link") {
   CHECK(state.asked(start, source, value, 0, 10).channel == 70);
 }
 
+TEST_CASE("whether a connection stands is told when it does, and when it does not any more") {
+  bulk_state state;
+  state.wanted(start, source);
+  state.offered(start, source, 70, 4000, {});
+  CHECK(only<channel_stands>(state.take_effects()).empty());
+  state.opened(start, 70);
+  auto told = only<channel_stands>(state.take_effects());
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].stands);
+  state.lost(start, 70, "cut");
+  told = only<channel_stands>(state.take_effects());
+  REQUIRE(told.size() == 1);
+  CHECK(!told[0].stands);
+}
+
 TEST_CASE("one connection is made to a source, however much is wanted of it") {
   bulk_state state = connected();
   state.wanted(start, source);

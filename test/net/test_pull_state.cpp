@@ -63,6 +63,21 @@ TEST_CASE("a value is asked of its home once, and then of the source in chunks, 
   CHECK(pulls.size() == 0);
 }
 
+TEST_CASE("more is asked ahead of a source while a data connection to it stands") {
+  pull_state pulls(10, 2);
+  pulls.begin(value, home);
+  pulls.located(value, 1000, 2);
+  pulls.memory_granted(value);
+  CHECK(only<ask_chunk>(pulls.take_effects()).size() == 2);
+  pulls.set_wide(3, true);
+  CHECK(pulls.take_effects().empty());
+  pulls.set_wide(2, true);
+  CHECK(only<ask_chunk>(pulls.take_effects()).size() == 6);
+  pulls.set_wide(2, false);
+  pulls.arrived(value, 0);
+  CHECK(pulls.take_effects().empty());
+}
+
 TEST_CASE("a chunk that did not come by its way is asked for again, of the same source, once") {
   pull_state pulls = begun(2);
   REQUIRE(only<ask_chunk>(pulls.take_effects()).size() == 4);

@@ -310,6 +310,65 @@ void crossing(const words& arguments) {
   }
 }
 
+/// Says so, and waits until the test says go on.
+void tell(const std::string& word, std::size_t number) {
+  std::cout << word << ' ' << number << std::endl;
+  std::string line;
+  std::getline(std::cin, line);
+}
+
+/// The disk behind the store fills up while this runs, and has room again later.
+void filling() {
+  constexpr std::size_t count = mib / 16;
+  std::vector<object_ref<std::vector<float>>> all;
+  const auto add = [&] { all.push_back(put(numbers(count, static_cast<float>(all.size())))); };
+  const auto all_right = [&] {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (*view(all[i], 60s) != numbers(count, static_cast<float>(i))) return false;
+    }
+    return true;
+  };
+  while (all.size() < 12) add();
+  CHECK(all_right());
+  tell("spilled", all.size());
+  std::string why;
+  while (why.empty() && all.size() < 64) {
+    try {
+      add();
+    } catch (const troupe::out_of_memory_error& e) {
+      why = e.what();
+    }
+  }
+  const bool said = why.find("No space left on device") != std::string::npos;
+  if (!said) std::cout << why << '\n';
+  CHECK(said);
+  // What lies on the disk needs memory to be read, and nothing in memory can go to the disk.
+  for (int i = 0; i < 2; ++i) all.pop_back();
+  CHECK(all_right());
+  tell("full", all.size());
+  for (int i = 0; i < 8; ++i) add();
+  CHECK(all_right());
+}
+
+/// A node makes a value and dies while that is read elsewhere. `arguments`: its MiB, and whether it
+/// can be made `again`.
+void source_dies(const words& arguments) {
+  const std::size_t count = std::stoul(arguments.at(0)) * mib / sizeof(float);
+  const bool again = arguments.at(1) == "again";
+  const auto made =
+      with({.resources = {{"maker", 1}}, .max_retries = again ? 3 : 0}).remote<large>(count);
+  CHECK(troupe::wait(std::vector{made}, {.timeout = 60s}).ready.size() == 1);
+  tell("made", count);
+  try {
+    const auto seen = view(made, 120s);
+    CHECK(as_made({seen->data(), seen->size()}, count));
+    std::cout << "read ";
+  } catch (const troupe::object_lost_error& e) {
+    CHECK(!again);
+    std::cout << "lost: " << e.what() << '\n';
+  }
+}
+
 std::string where_it_runs(std::span<const float>) { return troupe::node_name(); }
 std::string where_both_run(std::span<const float>, std::span<const float>) {
   return troupe::node_name();
@@ -359,6 +418,8 @@ const std::map<std::string, std::function<void(const words&)>> scenarios{
     {"nodes", nodes},
     {"follow", follow},
     {"crossing", crossing},
+    {"filling", [](const words&) { filling(); }},
+    {"source_dies", source_dies},
 };
 
 }  // namespace
