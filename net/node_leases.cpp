@@ -69,6 +69,7 @@ void node_state::received(time now, process_id from, request_lease what) {
     ++without_job_;
     return;
   }
+  added.phase = request_phase::infeasible;  // it waits for no job, wherever it goes from here
   decide(now, added);
   serve(now);
 }

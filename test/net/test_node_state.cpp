@@ -733,3 +733,18 @@ TEST_CASE("a head that was started again is told who came and went while it was 
   CHECK(joined[0].process == 20);
   CHECK(died[0].process == 20);
 }
+
+TEST_CASE("a request that goes back to the control takes no time from those that wait for a job") {
+  test_node n;
+  net::request_lease in_group = n.wants(1, 1);
+  in_group.group = {driver, 5};
+  in_group.located = true;
+  n.tell(driver, in_group);
+  CHECK(n.sent<net::lease_redirected>(driver).size() == 1);
+
+  n.tell(driver, n.wants(2, 1, 9));
+  n.pass(11s);
+  const auto refused = n.sent<net::lease_refused>(driver);
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].request == 2);
+}
