@@ -168,8 +168,14 @@ class node::implementation final : public endpoint_handler, public worker_watche
     if (!is_head_ && peer == node_->settings().head.id) {
       return fail("the head at " + head_ + " cannot be reached any more: " + why);
     }
+    if (store_) store_->cannot_reach(peer, "it cannot be reached: " + why);
     node_->process_gone(clock::now(), peer, "cannot be reached: " + why);
     carry_out();
+  }
+
+  void ended(process_id peer) override {
+    if (shutting_ || !store_) return;
+    store_->cannot_reach(peer, "its process has ended");
   }
 
   /// The head was started again: it knows what its store has, and learns the rest from its nodes.

@@ -94,6 +94,10 @@ void object_store::implementation::process_gone(process_id who, const std::strin
   post([this, who, cause] { lose(who, cause); });
 }
 
+void object_store::implementation::cannot_reach(process_id who, const std::string& why) {
+  post([this, who, why] { pulls_.process_gone(who, why); });
+}
+
 store_use object_store::implementation::use() const {
   const std::lock_guard guard(use_mutex_);
   return use_;
@@ -287,6 +291,9 @@ void object_store::received(process_id from, message&& what) {
 }
 void object_store::process_gone(process_id who, const std::string& cause) {
   impl_->process_gone(who, cause);
+}
+void object_store::cannot_reach(process_id who, const std::string& why) {
+  impl_->cannot_reach(who, why);
 }
 store_use object_store::use() const { return impl_->use(); }
 

@@ -42,6 +42,8 @@ class object_store {
   void received(process_id from, message&& what);
   /// A process of the cluster is gone.
   void process_gone(process_id who, const std::string& cause);
+  /// It may live on, but nothing can be got from it: it may be dead since before this node knew it.
+  void cannot_reach(process_id who, const std::string& why);
 
   store_use use() const;
 

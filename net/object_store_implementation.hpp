@@ -37,6 +37,7 @@ class object_store::implementation {
   // -- any thread: object_store.cpp ---------------------------------------------------------------
   void received(process_id from, message&& what);
   void process_gone(process_id who, const std::string& cause);
+  void cannot_reach(process_id who, const std::string& why);
   store_use use() const;
 
  private:
