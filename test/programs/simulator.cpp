@@ -100,6 +100,12 @@ int main(int argc, char** argv) try {
     sum.faults.heads_killed += r.faults.heads_killed;
     sum.work.adopted += r.work.adopted;
     sum.work.groups += r.work.groups;
+    sum.work.reads += r.work.reads;
+    sum.work.unread += r.work.unread;
+    sum.work.pulls += r.work.pulls;
+    sum.work.spills += r.work.spills;
+    sum.work.rebuilt += r.work.rebuilt;
+    sum.work.lost += r.work.lost;
     sum.work.recovered += r.work.recovered;
     sum.faults.partitions += r.faults.partitions;
   }
@@ -130,6 +136,12 @@ int main(int argc, char** argv) try {
   show("nodes that came back to a head", sum.work.recovered);
   show("detached actors", sum.work.adopted);
   show("detached placement groups", sum.work.groups);
+  show("values read", sum.work.reads);
+  show("reads that failed", sum.work.unread);
+  show("values pulled", sum.work.pulls);
+  show("values spilled", sum.work.spills);
+  show("values made again", sum.work.rebuilt);
+  show("values lost for good", sum.work.lost);
   show("partitions", sum.faults.partitions);
   return 0;
 } catch (const std::exception& e) {

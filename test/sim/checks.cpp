@@ -25,10 +25,12 @@ std::string simulation::describe_nodes() const {
   for (const machine& one : machines) {
     if (!one.node) continue;
     const net::node_state& node = one.node->state();
-    if (node.leases() == 0 && node.requests() == 0) continue;
+    const std::string store = one.node->store().describe();
+    if (node.leases() == 0 && node.requests() == 0 && store.empty()) continue;
     text += "\n    " + node.settings().name + " has " + node.settings().total.to_string() +
             ", free " + node.available().to_string() + ", " + std::to_string(node.requests()) +
             " requests";
+    if (!store.empty()) text += ", its store " + store;
     for (const auto& [wanted, count] : node.report().waiting) {
       text += ", " + std::to_string(count) + " of";
       for (const auto& [name, units] : wanted) text += " " + name + "=" + std::to_string(units);
@@ -120,6 +122,10 @@ void simulation::check_the_end() {
     none(node.requests(), "requests");
     none(node.workers(), "workers");
     none(node.reservations(), "reservations");
+    if (const std::string left = one.node->store().describe(); !left.empty()) {
+      throw violation("all drivers have left, and the store of " + node.settings().name +
+                      " still has " + left);
+    }
     if (node.available() != node.settings().total) {
       throw violation("all drivers have left, and of " + node.settings().name + " only " +
                       node.available().to_string() + " are free");

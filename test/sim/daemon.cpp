@@ -34,7 +34,10 @@ net::node_settings settings_of(simulation& sim, std::size_t machine, process_id 
 }  // namespace
 
 daemon::daemon(simulation& sim, std::size_t machine, process_id id)
-    : sim_(sim), net_(sim.net, id, machine, *this), node_(settings_of(sim, machine, id)) {}
+    : sim_(sim),
+      net_(sim.net, id, machine, *this),
+      node_(settings_of(sim, machine, id)),
+      store_(sim, net_) {}
 
 void daemon::begin() {
   head_heard_ = head_known_ = sim_.w.now();
@@ -57,6 +60,7 @@ void daemon::tick() {
   const time now = sim_.w.now();
   node_.tick(now);
   carry_out();
+  store_.tick();
   if (joined_) {
     const bool news = node_.report_version() != reported_version_;
     if (news || now - reported_ >= heartbeat_interval) {
@@ -119,7 +123,9 @@ void daemon::received(process_id from, const any_message& what) {
         } else if constexpr (std::is_same_v<T, net::joined>) {
           if (from == head()) join_answered(m);
         } else if constexpr (std::is_same_v<T, net::process_died>) {
-          if (from == head() && m.process != id()) node_.received(now, from, m);
+          if (from != head() || m.process == id()) return;
+          store_.lose(m.process, m.cause);
+          node_.received(now, from, m);
         } else if constexpr (std::is_same_v<T, net::job_started> ||
                              std::is_same_v<T, net::job_ended> ||
                              std::is_same_v<T, net::cluster_view> ||
@@ -127,6 +133,8 @@ void daemon::received(process_id from, const any_message& what) {
                              std::is_same_v<T, net::commit_bundles> ||
                              std::is_same_v<T, net::drop_bundles>) {
           if (from == head()) node_.received(now, from, m);
+        } else if constexpr (requires { store_.on(from, m); }) {
+          store_.on(from, m);
         } else if constexpr (requires { node_.received(now, from, m); }) {
           node_.received(now, from, m);
         }
@@ -147,6 +155,7 @@ void daemon::join_answered(const net::joined& answer) {
 
 void daemon::unreachable(process_id peer, const std::string& why) {
   if (!with_head() && peer == head()) return fail("the head cannot be reached: " + why);
+  store_.cannot_reach(peer, "it cannot be reached: " + why);
   node_.process_gone(sim_.w.now(), peer, "cannot be reached: " + why);
   carry_out();
 }
@@ -193,6 +202,7 @@ void daemon::act(const net::send_from_node& e) {
         if constexpr (std::is_same_v<T, net::open_lease> || std::is_same_v<T, net::lease_resumed>) {
           monitor::check_resources(node_);
         }
+        if constexpr (std::is_same_v<T, net::process_died>) store_.lose(what.process, what.cause);
         if constexpr (std::is_same_v<T, net::open_lease>) {
           ++sim_.watch.counted.leases;
           sim_.w.record(lease_given, id(), what.lease, [&] {

@@ -8,6 +8,7 @@
 
 #include "net/node_state.hpp"
 #include "test/sim/network.hpp"
+#include "test/sim/node_store.hpp"
 
 namespace troupe::sim {
 
@@ -22,6 +23,7 @@ class daemon final : public receiver {
   std::size_t machine() const noexcept { return net_.machine(); }
   endpoint& net() noexcept { return net_; }
   const net::node_state& state() const noexcept { return node_; }
+  node_store& store() noexcept { return store_; }
   bool joined() const noexcept { return joined_; }
 
   void received(process_id from, const any_message& what) override;
@@ -52,6 +54,7 @@ class daemon final : public receiver {
   simulation& sim_;
   endpoint net_;
   net::node_state node_;
+  node_store store_;
   bool joined_ = false;
   bool ending_ = false;
   time reported_{};

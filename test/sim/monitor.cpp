@@ -45,6 +45,14 @@ std::size_t monitor::promised() const {
   return count;
 }
 
+void monitor::maker_runs(std::uint64_t version, std::int32_t max_retries) {
+  const std::int32_t runs = ++maker_runs_[version];
+  if (max_retries == -1 || runs <= 1 + max_retries) return;
+  throw violation("the task that makes value " + std::to_string(version) + " runs " +
+                  std::to_string(runs) + " times, and max_retries is " +
+                  std::to_string(max_retries));
+}
+
 void monitor::group_promised(net::global_id id, const std::string& name) {
   ++counted.groups;
   for (const auto& [other, of] : groups_) {

@@ -22,10 +22,16 @@ class monitor {
     std::uint64_t values = 0;
     std::uint64_t errors = 0;
     std::uint64_t leases = 0;
-    std::uint64_t lives = 0;      ///< of actors
-    std::uint64_t calls = 0;      ///< that ran
-    std::uint64_t adopted = 0;    ///< detached actors
-    std::uint64_t groups = 0;     ///< detached placement groups
+    std::uint64_t lives = 0;    ///< of actors
+    std::uint64_t calls = 0;    ///< that ran
+    std::uint64_t adopted = 0;  ///< detached actors
+    std::uint64_t groups = 0;   ///< detached placement groups
+    std::uint64_t reads = 0;    ///< of large values
+    std::uint64_t unread = 0;   ///< reads that failed
+    std::uint64_t pulls = 0;
+    std::uint64_t spills = 0;
+    std::uint64_t rebuilt = 0;
+    std::uint64_t lost = 0;       ///< that could not be made again
     std::uint64_t recovered = 0;  ///< nodes that came back to a head that was started again
   };
 
@@ -69,6 +75,10 @@ class monitor {
   /// What was promised and must still be there.
   std::size_t promised() const;
 
+  // -- values -------------------------------------------------------------------------------------
+  /// A task runs that makes it, in whatever attempt.
+  void maker_runs(std::uint64_t version, std::int32_t max_retries);
+
   // -- detached placement groups ------------------------------------------------------------------
   void group_promised(net::global_id id, const std::string& name);
   void group_removed(net::global_id id) { groups_.erase(id); }
@@ -98,6 +108,7 @@ class monitor {
   std::map<net::global_id, detached> detached_;
   std::set<std::pair<net::global_id, std::uint32_t>> lives_;
   std::map<net::global_id, std::string> groups_;
+  std::map<std::uint64_t, std::int32_t> maker_runs_;  ///< by version
 };
 
 }  // namespace troupe::sim

@@ -18,6 +18,14 @@ namespace troupe::sim {
 
 using net::process_id;
 
+/// As `net::value_chunk` with its attachment: a mark for each unit of the store's memory.
+struct marked_chunk {
+  net::global_id value;
+  std::uint64_t offset = 0;
+  bool missing = false;
+  std::vector<std::uint64_t> marks;
+};
+
 /// All messages that travel, as the structs that they are. Their archives have tests of their own.
 using any_message = std::variant<
     net::register_process, net::registered, net::goodbye, net::process_died, net::end_process,
@@ -31,7 +39,9 @@ using any_message = std::variant<
     net::node_report, net::cluster_view, net::job_ended, net::job_started, net::process_joined,
     net::status, net::lease_revoked, net::create_group, net::remove_group, net::ask_group,
     net::group_reply, net::prepare_bundles, net::bundles_prepared, net::bundles_dropped,
-    net::commit_bundles, net::drop_bundles>;
+    net::commit_bundles, net::drop_bundles, net::claim_value, net::drop_value, net::pull_value,
+    net::value_source, net::pull_chunk, marked_chunk, net::end_pull, net::pull_ended,
+    net::copy_dropped, net::drop_copy, net::rebuild_value, net::value_rebuilt>;
 
 /// As `net::endpoint_handler`.
 class receiver {

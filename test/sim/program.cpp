@@ -41,6 +41,9 @@ struct program::running final : core::claimant {
   phase state = phase::waiting;
   std::uint64_t step = 0;  ///< what was planned in an earlier one is void
   std::set<std::uint64_t> children;
+  std::optional<value_order> order;
+  std::uint64_t marker = 0;  ///< stands for the order among its children
+  bool order_failed = false;
   bool has_begun = false;
   bool cancelled = false;
 };
@@ -54,7 +57,8 @@ program::program(simulation& sim, std::size_t machine, process_id id, process_id
       node_(node),
       random_(sim.w.random.fork()),
       actors_(sim, *this),
-      groups_(sim, *this) {}
+      groups_(sim, *this),
+      values_(sim, *this) {}
 
 program::~program() = default;
 
@@ -83,6 +87,8 @@ void program::received(process_id from, const any_message& what) {
           on(from, m);
         } else if constexpr (requires { groups_.on(from, m); }) {
           groups_.on(from, m);
+        } else if constexpr (requires { values_.on(from, m); }) {
+          values_.on(from, m);
         } else if constexpr (requires { actors_.on(from, m); }) {
           actors_.on(from, m);
         } else if constexpr (requires { actors_.owner().on(from, m); }) {
@@ -176,10 +182,12 @@ void program::process_gone(process_id gone, const std::string& cause) {
   }
   for (running* const one : orphans) stop(*one);
   actors_.process_gone(gone, cause);
+  values_.process_gone(gone);
   if (gone != node_) return;
   node_lost_ = true;
   actors_.cut_off();
   groups_.cut_off();
+  values_.end_all();
   if (is_worker()) leave();
 }
 
@@ -197,6 +205,7 @@ void program::watch_node() {
 void program::leave() {
   if (std::exchange(leaving_, true)) return;
   actors_.end_all();
+  values_.end_all();
   for (const auto& one : flights_.take_all()) {
     net_.send(one.by->worker, net::cancel_task{one.task->id, true});
   }
@@ -223,7 +232,8 @@ void program::work() {
   if (node_lost_ || !may_submit_) {
     actors_.go_on_putting_away();
     groups_.remove_all();
-    const bool idle = tasks_.empty() && !actors_.has_pending() && !groups_.has_pending();
+    const bool idle = tasks_.empty() && !actors_.has_pending() && !groups_.has_pending() &&
+                      !values_.has_pending();
     if (idle) return leave();
   } else if (tasks_.size() < most_pending) {
     const std::int64_t burst =
@@ -231,6 +241,7 @@ void program::work() {
     for (std::int64_t i = 0; i < burst; ++i) submit(random_, 0, {});
     actors_.work(random_);
     groups_.work(random_);
+    values_.work(random_);
     if (random_.chance(0.02)) actors_.let_go();
     if (random_.chance(0.1) && !tasks_.empty()) {
       auto at = tasks_.begin();
@@ -278,13 +289,30 @@ void program::submit_in(net::global_id group, std::int32_t bundle, net::demand w
 
 std::uint64_t program::submit(const shape& what, rng& draw, std::uint64_t depth,
                               net::global_id parent) {
+  const std::uint64_t function = (draw.next() << 4U) | depth;
+  constexpr std::int32_t retries[] = {0, 0, 3, 3, 3, 1, -1, 10};
+  return submit(what, retries[draw.below(8)], 0, function, parent);
+}
+
+std::uint64_t program::submit_value(const value_order& what, std::int32_t max_retries,
+                                    std::int32_t attempt, rng& draw) {
+  shape where;
+  where.wanted = {{"CPU", draw.chance(0.5) ? 5'000 : 10'000}};
+  where.spread = draw.chance(0.5);
+  return submit(where, max_retries, attempt, (draw.next() << 4U) | deepest, {}, &what);
+}
+
+std::uint64_t program::submit(const shape& what, std::int32_t max_retries, std::int32_t attempt,
+                              std::uint64_t function, net::global_id parent,
+                              const value_order* order) {
   const std::uint64_t number = next_number();
+  if (order != nullptr) sim_.orders[{id(), number}] = *order;
   auto& added = tasks_[number] = std::make_unique<task>();
   added->id = number;
-  added->function = (draw.next() << 4U) | depth;
+  added->function = function;
   added->home = &line_of(what);
-  constexpr std::int32_t retries[] = {0, 0, 3, 3, 3, 1, -1, 10};
-  added->max_retries = retries[draw.below(8)];
+  added->max_retries = max_retries;
+  added->attempt = attempt;
   added->parent = parent;
   added->submitted = sim_.w.now();
   sim_.watch.submitted({id(), number}, added->max_retries);
@@ -429,7 +457,13 @@ void program::end(task& what, bool failed, const char* why) {
   const net::global_id parent = what.parent;
   const auto at = running_.find(parent);
   if (at != running_.end()) at->second->children.erase(what.id);
-  tasks_.erase(what.id);
+  const std::uint64_t number = what.id;
+  const std::int32_t attempt = what.attempt;
+  const net::stored_id result = what.result;
+  tasks_.erase(number);
+  if (sim_.orders.erase({id(), number}) != 0) {
+    values_.task_ended(number, failed, attempt, result);
+  }
   if (at != running_.end()) child_ended(parent);
 }
 
@@ -498,7 +532,7 @@ void program::requests_gone(process_id gone) {
   }
 }
 
-void program::on(process_id, const net::task_done& what) {
+void program::on(process_id from, const net::task_done& what) {
   const auto landed = flights_.done(what.task, sim_.w.now());
   if (!landed) return;
   line& of = static_cast<line&>(*landed->by->of);
@@ -512,6 +546,8 @@ void program::on(process_id, const net::task_done& what) {
       return again(done, *wait);
     }
   }
+  const auto made = sim_.results.find({{id(), what.task}, from});
+  if (made != sim_.results.end()) done.result = made->second;
   end(done, what.result.failed, what.result.failed ? "it threw" : "it returned");
 }
 
@@ -568,6 +604,8 @@ void program::start(process_id from, const net::run_task& what, std::shared_ptr<
   auto& made = running_[key] =
       std::make_unique<running>(*this, key, std::move(under), what.function);
   made->draw = rng(what.function + what.attempt);
+  const auto order = sim_.orders.find(key);
+  if (order != sim_.orders.end()) made->order = order->second;
   made->under->capacity->request(*made, made->under->whole, core::grant_order::normal);
 }
 
@@ -587,6 +625,8 @@ void program::granted(running& what) {
                name_of(key.owner);
       });
       self.sim_.watch.began(key);
+      const auto& made = at->second->order;
+      if (made && !made->reads) self.sim_.watch.maker_runs(made->version, made->most);
     });
   }
   later(takes, [key = what.key, step = what.step](program& self) {
@@ -596,6 +636,11 @@ void program::granted(running& what) {
 }
 
 void program::proceed(running& what) {
+  if (what.order) {
+    if (what.cancelled || what.marker != 0)
+      return finish(what, what.cancelled || what.order_failed);
+    return carry_out_order(what);
+  }
   const bool again = what.draw.chance(0.3);
   if (what.cancelled || !again || what.depth >= deepest) {
     return finish(what, what.draw.chance(0.03));
@@ -608,6 +653,36 @@ void program::proceed(running& what) {
   what.state = running::phase::blocked;
   ++what.step;
   what.under->capacity->lend(what.under->cpus);
+}
+
+/// It makes a value, or reads one: meanwhile others may have its CPUs.
+void program::carry_out_order(running& what) {
+  const net::global_id key = what.key;
+  const std::uint64_t marker = what.marker = next_number();
+  what.children.insert(marker);
+  what.state = running::phase::blocked;
+  ++what.step;
+  what.under->capacity->lend(what.under->cpus);
+  const value_order order = *what.order;
+  if (order.reads) {
+    values_.read(order, [key, marker](program& self, bool succeeded) {
+      self.order_ended(key, marker, !succeeded, {});
+    });
+  } else {
+    values_.make(order, [key, marker](program& self, net::stored_id made) {
+      self.order_ended(key, marker, !made, made);
+    });
+  }
+}
+
+void program::order_ended(net::global_id key, std::uint64_t marker, bool failed,
+                          net::stored_id made) {
+  const auto at = running_.find(key);
+  if (at == running_.end() || at->second->marker != marker) return;
+  at->second->order_failed = failed;
+  if (made) sim_.results[{key, id()}] = made;
+  at->second->children.erase(marker);
+  child_ended(key);
 }
 
 void program::child_ended(net::global_id parent) {
@@ -672,7 +747,7 @@ void program::on(process_id from, const net::cancel_task& what) {
 // -- checks ---------------------------------------------------------------------------------------
 
 std::string program::waits_for() const {
-  if (tasks_.empty()) return actors_.waits_for() + groups_.waits_for();
+  if (tasks_.empty()) return actors_.waits_for() + groups_.waits_for() + values_.waits_for();
   return std::to_string(tasks_.size()) + " tasks; " + where_is(tasks_.begin()->first);
 }
 
@@ -716,6 +791,7 @@ std::string program::where_is(std::uint64_t number, int depth) const {
       break;
     }
   }
+  if (run->second->marker != 0) return text + "; there: " + there.values_.waits_for();
   if (depth < 12 && !run->second->children.empty()) {
     text += there.where_is(*run->second->children.begin(), depth + 1);
   }

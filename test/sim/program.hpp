@@ -18,6 +18,7 @@
 #include "test/sim/actors.hpp"
 #include "test/sim/groups.hpp"
 #include "test/sim/network.hpp"
+#include "test/sim/values.hpp"
 
 namespace troupe::sim {
 
@@ -46,6 +47,10 @@ class program final : public receiver, public owner_home {
   const actor_part& actors() const noexcept { return actors_; }
   process_id head() const noexcept override { return head_.id; }
   net::job_id job() const noexcept { return job_; }
+  value_part& values() noexcept { return values_; }
+  /// Submits a task that makes or reads a value; the attempts that it had before count.
+  std::uint64_t submit_value(const value_order& what, std::int32_t max_retries,
+                             std::int32_t attempt, rng& draw);
   std::uint64_t next_number() { return ++last_task_; }
   bool deliver(process_id to, any_message what) override { return net_.send(to, std::move(what)); }
   void learn(const net::peer& who) override { net_.learn(who); }
@@ -93,6 +98,7 @@ class program final : public receiver, public owner_home {
     bool cancelled = false;
     net::global_id parent;  ///< the task that waits for it, if one does
     time submitted{};
+    net::stored_id result{};  ///< the value that it has made
   };
   using flight_state = net::task_flight_state<task*>;
   struct line : flight_state::line {
@@ -102,6 +108,9 @@ class program final : public receiver, public owner_home {
 
   std::uint64_t submit(rng& draw, std::uint64_t depth, net::global_id parent);
   std::uint64_t submit(const shape& what, rng& draw, std::uint64_t depth, net::global_id parent);
+  std::uint64_t submit(const shape& what, std::int32_t max_retries, std::int32_t attempt,
+                       std::uint64_t function, net::global_id parent,
+                       const value_order* order = nullptr);
   line& line_of(const shape& what);
   void pump(line& of);
   void send(const flight_state::departure& one);
@@ -135,6 +144,8 @@ class program final : public receiver, public owner_home {
   void start(process_id from, const net::run_task& what, std::shared_ptr<lease> under);
   void granted(running& what);
   void proceed(running& what);
+  void carry_out_order(running& what);
+  void order_ended(net::global_id key, std::uint64_t marker, bool failed, net::stored_id made);
   void child_ended(net::global_id parent);
   void finish(running& what, bool failed);
   void stop(running& what);
@@ -177,6 +188,7 @@ class program final : public receiver, public owner_home {
   net::lease_request_state<requester> requests_;
   actor_part actors_;
   group_part groups_;
+  value_part values_;
   flight_state flights_;
   std::map<shape, std::unique_ptr<line>> lines_;
   std::map<std::uint64_t, std::unique_ptr<task>> tasks_;  ///< that have not ended

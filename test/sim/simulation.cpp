@@ -209,16 +209,16 @@ void simulation::fault() {
     w.record(fault_happens, what, 0, [&] { return "FAULT: " + text; });
   };
   const std::uint64_t what = faults_.below(100);
-  if (what < 55) {
+  if (what < 50) {
     say(1, "a connection breaks");
     net.break_one();
-  } else if (what < 80) {
+  } else if (what < 76) {
     if (program* const victim = any(true)) {
       say(2, "worker " + name_of(victim->id()) + " is killed");
       ++out_.faults.workers_killed;
       end(*victim, "signal 9 (Killed)", false);
     }
-  } else if (what < 84) {
+  } else if (what < 80) {
     if (program* const victim = any(false)) {
       say(3, "driver " + name_of(victim->id()) + " is killed");
       ++out_.faults.drivers_killed;

@@ -73,6 +73,10 @@ class simulation {
   std::map<process_id, std::unique_ptr<program>> programs;  ///< drivers and workers that live
 
   net::peer head() const;
+  /// What travels with tasks that make and read values, and with their replies.
+  std::map<net::global_id, value_order> orders;
+  std::map<std::pair<net::global_id, process_id>, net::stored_id> results;  ///< by task and worker
+  std::uint64_t next_version() { return ++last_version_; }
   bool head_lives() const { return head_ != nullptr; }
   /// Calls `f` later, if the head still lives its life then.
   void after_in_head(duration wait, std::function<void()> f);
@@ -113,6 +117,7 @@ class simulation {
   std::map<std::string, time> lives_twice_;      ///< since when
   std::map<process_id, time> unfenced_;          ///< nodes that are dead to the head, since when
 
+  std::uint64_t last_version_ = 0;
   durable_store store_;
   process_id cluster_ = 0;
   std::unique_ptr<head_process> head_;

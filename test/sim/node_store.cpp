@@ -1,0 +1,380 @@
+#include "test/sim/node_store.hpp"
+
+#include <algorithm>
+
+#include "test/sim/daemon.hpp"
+#include "test/sim/program.hpp"
+#include "test/sim/simulation.hpp"
+
+namespace troupe::sim {
+namespace {
+
+constexpr std::uint64_t unit = net::block_allocator::unit;
+constexpr std::uint64_t chunk = 3 * unit;
+constexpr std::uint32_t window = 2;
+
+net::store_settings settings_of(process_id self) {
+  net::store_settings s;
+  s.self = self;
+  s.capacity = 48 * unit;
+  s.spill_capacity = 200 * unit;
+  s.patience = std::chrono::milliseconds(5'000);
+  s.claim_within = std::chrono::milliseconds(30'000);
+  return s;
+}
+
+std::uint64_t mark(std::uint64_t version, std::uint64_t part) {
+  return version * 0x9e3779b97f4a7c15U + part / unit;
+}
+
+}  // namespace
+
+node_store::node_store(simulation& sim, endpoint& net)
+    : sim_(sim),
+      net_(net),
+      state_(settings_of(net.id())),
+      pulls_(chunk, window),
+      spread_(net.id()),
+      memory_(48) {}
+
+/// Later, if the node's daemon still lives then.
+void node_store::soon(std::function<void()> f) {
+  sim_.w.after(sim_.w.random.time(5us, 60us),
+               [&sim = sim_, self = net_.id(), m = net_.machine(), f = std::move(f)] {
+                 const daemon* const there = sim.machines[m].node.get();
+                 if (there != nullptr && there->id() == self) f();
+               });
+}
+
+// -- processes of the node ------------------------------------------------------------------------
+
+void node_store::create(process_id client, std::uint64_t size, process_id owner, reply then) {
+  soon([this, client, size, owner, then = std::move(then)] {
+    const net::store_ticket ticket = ++last_ticket_;
+    tickets_[ticket] = {client, then};
+    state_.create(sim_.w.now(), client, ticket, size, {owner, "task"},
+                  std::chrono::milliseconds(5'000));
+    carry_out();
+  });
+}
+
+void node_store::seal(process_id client, net::stored_id id) {
+  soon([this, client, id] {
+    state_.seal(sim_.w.now(), client, id);
+    carry_out();
+  });
+}
+
+void node_store::pin(process_id client, net::stored_id id, reply then) {
+  soon([this, client, id, then = std::move(then)] {
+    const net::store_ticket ticket = ++last_ticket_;
+    tickets_[ticket] = {client, then};
+    net_.learn(id.owner);
+    state_.pin(sim_.w.now(), client, ticket, id);
+    carry_out();
+  });
+}
+
+void node_store::unpin(process_id client, net::stored_id id) {
+  soon([this, client, id] {
+    state_.unpin(client, id);
+    carry_out();
+  });
+}
+
+void node_store::tell(net::store_ticket ticket, answer what) {
+  const auto at = tickets_.find(ticket);
+  if (at == tickets_.end()) return;
+  const waiting who = std::move(at->second);
+  tickets_.erase(at);
+  soon([this, who, what] {
+    const auto to = sim_.programs.find(who.client);
+    if (to != sim_.programs.end()) who.then(*to->second, what);
+  });
+}
+
+void node_store::write(std::uint64_t offset, std::uint64_t from, std::uint64_t to,
+                       std::uint64_t version) {
+  for (std::uint64_t part = from; part < to; part += unit) {
+    memory_.at((offset + part) / unit) = mark(version, part);
+  }
+}
+
+bool node_store::has(std::uint64_t offset, std::uint64_t size, std::uint64_t version) const {
+  for (std::uint64_t part = 0; part < size; part += unit) {
+    if (memory_.at((offset + part) / unit) != mark(version, part)) return false;
+  }
+  return true;
+}
+
+void node_store::lose(process_id who, const std::string& cause) {
+  std::erase_if(tickets_, [who](const auto& entry) { return entry.second.client == who; });
+  std::erase_if(transfers_, [who](const auto& entry) { return entry.first.first == who; });
+  std::erase_if(transfer_tickets_, [who](const auto& entry) { return entry.second.first == who; });
+  state_.process_gone(who);
+  pulls_.process_gone(who, cause);
+  spread_.process_gone(who);
+  carry_out();
+}
+
+void node_store::cannot_reach(process_id who, const std::string& why) {
+  pulls_.process_gone(who, why);
+  carry_out();
+}
+
+void node_store::tick() {
+  if (state_.wants_ticks()) state_.tick(sim_.w.now());
+  carry_out();
+}
+
+std::string node_store::describe() const {
+  const net::store_state::use now = state_.usage();
+  std::string text;
+  const auto add = [&text](std::uint64_t count, const char* what) {
+    if (count > 0) text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + what;
+  };
+  std::uint64_t readers = 0;
+  std::uint64_t values = 0;  // copies of others' may stay: they go when memory is short
+  for (const net::store_state::item& one : state_.items()) {
+    readers += one.readers.size();
+    values += one.copy ? 0 : 1;
+  }
+  add(readers, "readers");
+  add(now.pinned, "bytes pinned");
+  add(now.waiting, "requests for memory");
+  add(values, "values");
+  for (const net::store_state::item& one : state_.items()) {
+    if (one.waiting) {
+      add(one.id.local, ("waits for that value of " + std::to_string(one.id.owner % 1'000'000) +
+                         (one.copy ? ", a copy" : ""))
+                            .c_str());
+    }
+  }
+  add(pulls_.size(), "pulls");
+  add(transfers_.size(), "transfers");
+  add(tickets_.size(), "requests");
+  return text;
+}
+
+// -- messages -------------------------------------------------------------------------------------
+
+void node_store::on(process_id, const net::claim_value& what) {
+  state_.claim(what.value);
+  carry_out();
+}
+void node_store::on(process_id, const net::drop_value& what) {
+  state_.drop(what.value);
+  carry_out();
+}
+void node_store::on(process_id from, const net::pull_value& what) {
+  if (state_.size_of(what.value) == 0) return refuse_source(from, what.value);
+  spread_.asked(what.value, from, what.keeps);
+  carry_out();
+}
+void node_store::on(process_id, const net::value_source& what) {
+  if (what.refused.empty()) {
+    net_.learn(what.source);
+    pulls_.located(what.value, what.size, what.source.id);
+  } else {
+    pulls_.refused(what.value, what.refused);
+  }
+  carry_out();
+}
+void node_store::on(process_id from, const net::pull_chunk& what) {
+  const transfer_key key{from, what.value};
+  const auto at = transfers_.find(key);
+  if (at == transfers_.end()) {
+    if (state_.size_of(what.value) == 0) return send_missing(from, what);
+    transfer& made = transfers_[key];
+    made.ticket = ++last_ticket_;
+    made.asked.push_back(what);
+    transfer_tickets_[made.ticket] = key;
+    state_.pin(sim_.w.now(), from, made.ticket, what.value);
+    return carry_out();
+  }
+  if (at->second.ticket != 0) return at->second.asked.push_back(what);
+  send_chunk(from, at->second, what);
+}
+void node_store::on(process_id from, const marked_chunk& what) {
+  if (what.missing) {
+    pulls_.missing(what.value, from);
+    return carry_out();
+  }
+  const auto into = receiving_.find(what.value);
+  const std::uint64_t size = what.marks.size() * unit;
+  if (into == receiving_.end() || !pulls_.expects(what.value, from, what.offset, size)) return;
+  const std::uint64_t at = (into->second.offset + what.offset) / unit;
+  std::copy(what.marks.begin(), what.marks.end(),
+            memory_.begin() + static_cast<std::ptrdiff_t>(at));
+  pulls_.arrived(what.value, what.offset);
+  carry_out();
+}
+void node_store::on(process_id from, const net::end_pull& what) {
+  const auto at = transfers_.find({from, what.value});
+  if (at == transfers_.end()) return;
+  if (at->second.ticket != 0) {
+    transfer_tickets_.erase(at->second.ticket);
+    state_.cancel(at->second.ticket);
+  } else {
+    unpin(from, what.value);
+  }
+  transfers_.erase(at);
+  carry_out();
+}
+void node_store::on(process_id from, const net::pull_ended& what) {
+  spread_.ended(what.value, from, what.source, what.done);
+  carry_out();
+}
+void node_store::on(process_id from, const net::copy_dropped& what) {
+  spread_.evicted(what.value, from);
+  carry_out();
+}
+void node_store::on(process_id from, const net::drop_copy& what) {
+  if (what.value.owner == from) state_.drop(what.value);
+  carry_out();
+}
+
+void node_store::refuse_source(process_id to, net::stored_id id) {
+  net::value_source none;
+  none.value = id;
+  none.refused = "the node that it was made on does not have it any more";
+  net_.send(to, std::move(none));
+}
+void node_store::send_missing(process_id to, const net::pull_chunk& what) {
+  net_.send(to, marked_chunk{what.value, what.offset, true, {}});
+}
+void node_store::send_chunk(process_id to, const transfer& of, const net::pull_chunk& what) {
+  if (what.offset > of.size || what.size > of.size - what.offset) return send_missing(to, what);
+  const auto begin =
+      memory_.begin() + static_cast<std::ptrdiff_t>((of.offset + what.offset) / unit);
+  net_.send(to, marked_chunk{what.value,
+                             what.offset,
+                             false,
+                             {begin, begin + static_cast<std::ptrdiff_t>(what.size / unit)}});
+}
+
+// -- effects --------------------------------------------------------------------------------------
+
+void node_store::carry_out() {
+  for (bool more = true; more;) {
+    more = false;
+    const auto all = [&](const auto& effects) {
+      for (const auto& effect : effects) {
+        more = true;
+        std::visit([this](const auto& e) { act(e); }, effect);
+      }
+    };
+    all(state_.take_effects(sim_.w.now()));
+    all(pulls_.take_effects());
+    all(spread_.take_effects());
+  }
+}
+
+void node_store::act(const net::answer_pinned& e) {
+  const auto at = transfer_tickets_.find(e.ticket);
+  if (at == transfer_tickets_.end()) return tell(e.ticket, {{}, e.id, e.offset, e.size, {}});
+  const transfer_key key = at->second;
+  transfer_tickets_.erase(at);
+  transfer& of = transfers_.at(key);
+  of.ticket = 0;
+  of.offset = e.offset;
+  of.size = e.size;
+  for (const net::pull_chunk& one : std::exchange(of.asked, {})) send_chunk(key.first, of, one);
+}
+void node_store::act(const net::answer_refused& e) {
+  const auto at = transfer_tickets_.find(e.ticket);
+  if (at == transfer_tickets_.end()) return tell(e.ticket, {e.why, {}, 0, 0, e.text});
+  const transfer_key key = at->second;
+  transfer_tickets_.erase(at);
+  for (const net::pull_chunk& one : transfers_.at(key).asked) send_missing(key.first, one);
+  transfers_.erase(key);
+}
+
+/// The first half is copied now, the second when it is done: nobody may write there meanwhile.
+void node_store::act(const net::spill_block& e) {
+  const auto copy = [this, e](std::uint64_t from, std::uint64_t to) {
+    for (std::uint64_t part = from; part < to; part += unit) {
+      file_[e.file_offset + part] = memory_.at((e.offset + part) / unit);
+    }
+  };
+  const std::uint64_t half = e.size / unit / 2 * unit;
+  copy(0, half);
+  const bool fails = sim_.w.random.chance(0.02);
+  sim_.watch.counted.spills += fails ? 0 : 1;
+  sim_.w.after(sim_.w.random.skewed(100us, 20ms), [this, e, copy, half, fails] {
+    soon([this, e, copy, half, fails] {
+      copy(half, e.size);
+      state_.spilled(sim_.w.now(), e.id, fails ? "no space left on device" : "");
+      carry_out();
+    });
+  });
+}
+void node_store::act(const net::restore_block& e) {
+  const auto copy = [this, e](std::uint64_t from, std::uint64_t to) {
+    for (std::uint64_t part = from; part < to; part += unit) {
+      const auto at = file_.find(e.file_offset + part);
+      memory_.at((e.offset + part) / unit) = at == file_.end() ? 0 : at->second;
+    }
+  };
+  const std::uint64_t half = e.size / unit / 2 * unit;
+  copy(0, half);
+  sim_.w.after(sim_.w.random.skewed(100us, 20ms), [this, e, copy, half] {
+    soon([this, e, copy, half] {
+      copy(half, e.size);
+      state_.restored(e.id, "");
+      carry_out();
+    });
+  });
+}
+void node_store::act(const net::discard_file_block& e) {
+  for (std::uint64_t part = 0; part < e.size; part += unit) file_.erase(e.file_offset + part);
+}
+
+void node_store::act(const net::receive_into& e) {
+  receiving_[e.id] = e;
+  pulls_.memory_granted(e.id);
+}
+void node_store::act(const net::stop_pull& e) {
+  receiving_.erase(e.id);
+  pulls_.stop(e.id);
+}
+void node_store::act(const net::copy_evicted& e) { net_.send(e.id.owner, net::copy_dropped{e.id}); }
+void node_store::act(const net::ask_home& e) {
+  if (!net_.send(e.home, net::pull_value{e.id, true})) {
+    pulls_.process_gone(e.home, "it cannot be reached");
+  }
+}
+void node_store::act(const net::value_located& e) {
+  state_.pull_located(sim_.w.now(), e.id, e.size);
+}
+void node_store::act(const net::ask_chunk& e) {
+  net::pull_chunk wanted;
+  wanted.value = e.id;
+  wanted.offset = e.offset;
+  wanted.size = e.size;
+  if (!net_.send(e.source, wanted)) pulls_.process_gone(e.source, "it cannot be reached");
+}
+void node_store::act(const net::end_transfer& e) { net_.send(e.source, net::end_pull{e.id}); }
+void node_store::act(const net::tell_home& e) {
+  net_.send(e.home, net::pull_ended{e.id, e.source, e.done});
+}
+void node_store::act(const net::pull_complete& e) {
+  receiving_.erase(e.id);
+  ++sim_.watch.counted.pulls;
+  state_.pulled(e.id);
+}
+void node_store::act(const net::pull_hopeless& e) {
+  receiving_.erase(e.id);
+  state_.pull_failed(e.id, e.why);
+}
+void node_store::act(const net::name_source& e) {
+  net::value_source named;
+  named.value = e.id;
+  named.size = state_.size_of(e.id);
+  if (named.size == 0) return refuse_source(e.to, e.id);
+  if (e.source == net_.id() || net_.knows(e.source)) named.source = sim_.net.peer_of(e.source);
+  net_.send(e.to, std::move(named));
+}
+void node_store::act(const net::delete_copy& e) { net_.send(e.node, net::drop_copy{e.id}); }
+
+}  // namespace troupe::sim

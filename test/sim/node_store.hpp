@@ -1,0 +1,117 @@
+/// The object store of a simulated node, as `net/object_store*.cpp` have it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/pull_state.hpp"
+#include "net/store_state.hpp"
+#include "test/sim/network.hpp"
+
+namespace troupe::sim {
+
+class simulation;
+class program;
+
+/// Carries out what `store_state`, `pull_state` and `spread_state` decide, on a memory and a file
+/// whose units of 64 bytes hold a mark each: whose value, and which part of it.
+class node_store {
+ public:
+  node_store(simulation& sim, endpoint& net);
+
+  // -- for processes of the node; the answer comes later, if the process lives then
+  struct answer {
+    net::store_refusal refused{};
+    net::stored_id id;
+    std::uint64_t offset = 0;
+    std::uint64_t size = 0;
+    std::string text;
+  };
+  using reply = std::function<void(program&, const answer&)>;
+  void create(process_id client, std::uint64_t size, process_id owner, reply then);
+  void seal(process_id client, net::stored_id id);
+  void pin(process_id client, net::stored_id id, reply then);
+  void unpin(process_id client, net::stored_id id);
+  /// Writes, or checks, the part from `from` to `to` of a value at that offset.
+  void write(std::uint64_t offset, std::uint64_t from, std::uint64_t to, std::uint64_t version);
+  bool has(std::uint64_t offset, std::uint64_t size, std::uint64_t version) const;
+
+  // -- of other processes
+  void on(process_id from, const net::claim_value& what);
+  void on(process_id from, const net::drop_value& what);
+  void on(process_id from, const net::pull_value& what);
+  void on(process_id from, const net::value_source& what);
+  void on(process_id from, const net::pull_chunk& what);
+  void on(process_id from, const marked_chunk& what);
+  void on(process_id from, const net::end_pull& what);
+  void on(process_id from, const net::pull_ended& what);
+  void on(process_id from, const net::copy_dropped& what);
+  void on(process_id from, const net::drop_copy& what);
+  void lose(process_id who, const std::string& cause);
+  void cannot_reach(process_id who, const std::string& why);
+  void tick();
+
+  /// What is left in it, in words; empty: nothing.
+  std::string describe() const;
+  net::store_state::use usage() const { return state_.usage(); }
+
+ private:
+  using transfer_key = std::pair<process_id, net::stored_id>;
+  struct transfer {
+    net::store_ticket ticket = 0;
+    std::uint64_t offset = 0;
+    std::uint64_t size = 0;
+    std::vector<net::pull_chunk> asked;
+  };
+  struct waiting {
+    process_id client = 0;
+    reply then;
+  };
+
+  void soon(std::function<void()> f);
+  void carry_out();
+  void tell(net::store_ticket ticket, answer what);
+  void refuse_source(process_id to, net::stored_id id);
+  void send_chunk(process_id to, const transfer& of, const net::pull_chunk& what);
+  void send_missing(process_id to, const net::pull_chunk& what);
+
+  void act(const net::answer_created& e) { tell(e.ticket, {{}, e.id, e.offset, 0, {}}); }
+  void act(const net::answer_pinned& e);
+  void act(const net::answer_refused& e);
+  void act(const net::spill_block& e);
+  void act(const net::restore_block& e);
+  void act(const net::discard_file_block& e);
+  void act(const net::begin_pull& e) { pulls_.begin(e.id, e.id.owner); }
+  void act(const net::receive_into& e);
+  void act(const net::stop_pull& e);
+  void act(const net::copy_evicted& e);
+  void act(const net::value_freed& e) { spread_.freed(e.id); }
+  void act(const net::ask_home& e);
+  void act(const net::value_located& e);
+  void act(const net::ask_chunk& e);
+  void act(const net::end_transfer& e);
+  void act(const net::tell_home& e);
+  void act(const net::pull_complete& e);
+  void act(const net::pull_hopeless& e);
+  void act(const net::name_source& e);
+  void act(const net::delete_copy& e);
+
+  simulation& sim_;
+  endpoint& net_;
+  net::store_state state_;
+  net::pull_state pulls_;
+  net::spread_state spread_;
+  std::vector<std::uint64_t> memory_;
+  std::map<std::uint64_t, std::uint64_t> file_;
+  net::store_ticket last_ticket_ = 0;
+  std::map<net::store_ticket, waiting> tickets_;
+  std::map<transfer_key, transfer> transfers_;
+  std::map<net::store_ticket, transfer_key> transfer_tickets_;
+  std::map<net::stored_id, net::receive_into> receiving_;
+};
+
+}  // namespace troupe::sim

@@ -1,0 +1,303 @@
+#include "test/sim/values.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "test/sim/daemon.hpp"
+#include "test/sim/program.hpp"
+#include "test/sim/simulation.hpp"
+
+namespace troupe::sim {
+namespace {
+
+constexpr std::size_t most_objects = 12;
+
+enum record : std::uint64_t { value_told = 140 };
+
+std::string name_of(net::stored_id id) {
+  return "value " + std::to_string(id.local) + " of node " + std::to_string(id.owner % 1'000'000);
+}
+
+}  // namespace
+
+value_part::value_part(simulation& sim, program& in)
+    : sim_(sim), in_(in), random_(sim.w.random.fork()) {}
+
+node_store* value_part::store() const {
+  daemon* const of = sim_.machines[in_.machine()].node.get();
+  return of == nullptr || of->id() != in_.node() ? nullptr : &of->store();
+}
+
+// -- the program ----------------------------------------------------------------------------------
+
+void value_part::work(rng& draw) {
+  if (objects_.size() < most_objects) {
+    if (draw.chance(0.1)) put(draw);
+    if (draw.chance(0.3)) {
+      const std::uint64_t version = sim_.next_version();
+      object& made = objects_[version];
+      made.version = version;
+      made.size = net::block_allocator::unit * static_cast<std::uint64_t>(draw.between(1, 12));
+      made.by_task = true;
+      constexpr std::int32_t retries[] = {0, 1, 3, 3, -1};
+      made.most = retries[draw.below(5)];
+      run_maker(made, 0, draw);
+    }
+  }
+  std::vector<std::uint64_t> unwanted;
+  for (auto& [version, of] : objects_) {
+    if (of.state == phase::being_made) continue;
+    if (of.state == phase::failed || draw.chance(0.02)) {
+      if (of.readers == 0 && !of.rebuilding) unwanted.push_back(version);
+      continue;
+    }
+    if (draw.chance(0.3)) read_by_task(of, draw);
+    if (draw.chance(0.2)) read_here(of);
+  }
+  for (const std::uint64_t version : unwanted) drop(version);
+}
+
+void value_part::put(rng& draw) {
+  const std::uint64_t version = sim_.next_version();
+  object& made = objects_[version];
+  made.version = version;
+  made.size = net::block_allocator::unit * static_cast<std::uint64_t>(draw.between(1, 12));
+  ++putting_;
+  make({false, version, made.size, {}, in_.id()}, [version](program& self, net::stored_id id) {
+    value_part& here = self.values();
+    here.putting_ -= std::min<std::size_t>(here.putting_, 1);
+    const auto at = here.objects_.find(version);
+    if (at == here.objects_.end()) return;
+    at->second.state = id ? phase::ready : phase::failed;
+    at->second.first = at->second.now = id;
+    if (id) self.net().send(id.owner, net::claim_value{id});
+  });
+}
+
+void value_part::run_maker(object& of, std::int32_t attempt, rng& draw) {
+  const std::uint64_t task =
+      in_.submit_value({false, of.version, of.size, {}, in_.id(), of.most}, of.most, attempt, draw);
+  makers_[task] = of.version;
+}
+
+void value_part::read_by_task(object& of, rng& draw) {
+  ++of.readers;
+  const std::uint64_t task =
+      in_.submit_value({true, of.version, of.size, of.now, in_.id()}, 3, 0, draw);
+  readers_[task] = of.version;
+}
+
+void value_part::read_here(object& of) {
+  ++of.readers;
+  read({true, of.version, of.size, of.now, in_.id()}, [version = of.version](program& self, bool) {
+    const auto at = self.values().objects_.find(version);
+    if (at != self.values().objects_.end()) --at->second.readers;
+  });
+}
+
+void value_part::drop(std::uint64_t version) {
+  const auto at = objects_.find(version);
+  const object gone = at->second;
+  objects_.erase(at);
+  if (!gone.first) return;
+  for (const auto& one : known_.forget(gone.first)) answer(one, nullptr);
+  in_.net().send(gone.now.owner, net::drop_value{gone.now});
+}
+
+void value_part::end_all() {
+  objects_.clear();
+  makers_.clear();
+  readers_.clear();
+  questions_.clear();
+  reading_ = putting_ = 0;
+}
+
+std::string value_part::waits_for() const {
+  if (!has_pending()) return {};
+  if (questions_.empty()) return std::to_string(reading_) + " reads, at its store";
+  return std::to_string(reading_) + " reads; its owner is asked for " +
+         name_of(questions_.begin()->first);
+}
+
+// -- the owner ------------------------------------------------------------------------------------
+
+value_part::object* value_part::find(net::stored_id id) {
+  const auto at = std::find_if(objects_.begin(), objects_.end(), [id](const auto& entry) {
+    return entry.second.now == id || entry.second.first == id;
+  });
+  return at == objects_.end() ? nullptr : &at->second;
+}
+
+void value_part::task_ended(std::uint64_t task, bool failed, std::int32_t attempt,
+                            net::stored_id result) {
+  if (const auto reader = readers_.find(task); reader != readers_.end()) {
+    const auto of = objects_.find(reader->second);
+    if (of != objects_.end()) --of->second.readers;
+    readers_.erase(reader);
+    return;
+  }
+  const auto maker = makers_.find(task);
+  if (maker == makers_.end()) return;
+  const auto at = objects_.find(maker->second);
+  makers_.erase(maker);
+  if (at == objects_.end()) return;
+  object& of = at->second;
+  of.attempt = attempt;
+  if (!failed) {
+    in_.net().learn(result.owner);
+    in_.net().send(result.owner, net::claim_value{result});
+  }
+  if (std::exchange(of.rebuilding, false)) {
+    if (!failed) {
+      in_.net().send(of.now.owner, net::drop_value{of.now});
+      of.now = result;
+      ++sim_.watch.counted.rebuilt;
+    }
+    const auto waiting =
+        failed ? known_.failed(of.first, attempt) : known_.rebuilt(of.first, result, attempt);
+    for (const auto& one : waiting) answer(one, failed ? nullptr : &of);
+    return;
+  }
+  of.state = failed ? phase::failed : phase::ready;
+  if (failed) return;
+  of.first = of.now = result;
+  if (of.most == 0) {
+    known_.keep_not(result, "its task has max_retries = 0");
+  } else {
+    known_.keep(result, 1, of.most, attempt);
+  }
+}
+
+void value_part::on(process_id from, const net::rebuild_value& what) { lost(from, what.value); }
+
+void value_part::lost(process_id who, net::stored_id value) {
+  const net::rebuild_state::verdict verdict = known_.lost(value, who);
+  object* const of = find(value);
+  sim_.w.record(value_told, value.local, verdict.index(), [&] {
+    constexpr const char* what[] = {"runs its task again", "waits for that", "lies elsewhere",
+                                    "is lost"};
+    return name_of(value) + ", which " + std::to_string(who % 1'000'000) + " cannot read, " +
+           what[verdict.index()];
+  });
+  if (of != nullptr && of->now == value && sim_.daemon_lives(value.owner) &&
+      !std::holds_alternative<net::rebuild_state::under_way>(verdict)) {
+    throw violation(name_of(value) + " cannot be read, and its node lives");
+  }
+  if (std::holds_alternative<net::rebuild_state::hopeless>(verdict)) {
+    const bool may =
+        of == nullptr || !of->by_task || of->most == 0 || (of->most > 0 && of->attempt >= of->most);
+    if (!may) throw violation(name_of(value) + " is given up, and its task could run again");
+    ++sim_.watch.counted.lost;
+    answer({who, value}, nullptr);
+  } else if (const auto* again = std::get_if<net::rebuild_state::run_again>(&verdict)) {
+    if (of == nullptr) throw violation(name_of(value) + " is made again, and nobody has it");
+    of->rebuilding = true;
+    run_maker(*of, again->attempt, random_);
+  } else if (std::holds_alternative<net::rebuild_state::lies_elsewhere>(verdict)) {
+    const auto& elsewhere = std::get<net::rebuild_state::lies_elsewhere>(verdict);
+    answer({who, value}, find(elsewhere.value));
+  }
+}
+
+void value_part::answer(const net::rebuild_state::asked& to, const object* now) {
+  net::value_rebuilt told;
+  told.value = to.value;
+  told.failed = now == nullptr;
+  if (now != nullptr) {
+    told.now = now->now;
+    told.home = sim_.net.peer_of(now->now.owner);
+  }
+  in_.net().send(to.who, std::move(told));
+}
+
+// -- who makes and reads --------------------------------------------------------------------------
+
+void value_part::make(const value_order& what, std::function<void(program&, net::stored_id)> done) {
+  node_store* const there = store();
+  if (there == nullptr) return;  // this process ends with it
+  there->create(
+      in_.id(), what.size, what.keeper, [what, done](program& self, const node_store::answer& at) {
+        if (at.refused != net::store_refusal::none) return done(self, {});
+        if (node_store* const to = self.values().store()) {
+          to->write(at.offset, 0, what.size / 2, what.version);
+        }
+        self.later(self.values().random_.skewed(20us, 5ms), [what, done, at](program& me) {
+          node_store* const to = me.values().store();
+          if (to == nullptr) return;
+          to->write(at.offset, 0, what.size, what.version);
+          to->seal(me.id(), at.id);
+          me.later(100us, [done, at](program& maker) { done(maker, at.id); });
+        });
+      });
+}
+
+void value_part::check(const value_order& what, const node_store::answer& at) const {
+  const node_store* const there = store();
+  if (there == nullptr) return;
+  if (at.size != what.size || !there->has(at.offset, at.size, what.version)) {
+    throw violation(name_of(at.id) + " is read, and is not what was made");
+  }
+}
+
+void value_part::read(const value_order& what, read_done done) {
+  ++reading_;
+  const read_done ended = [done](program& self, bool succeeded) {
+    self.values().reading_ -= std::min<std::size_t>(self.values().reading_, 1);
+    ++(succeeded ? self.values().sim_.watch.counted.reads
+                 : self.values().sim_.watch.counted.unread);
+    done(self, succeeded);
+  };
+  node_store* const there = store();
+  if (there == nullptr) return;
+  there->pin(in_.id(), what.id, [what, ended](program& self, const node_store::answer& at) {
+    value_part& here = self.values();
+    if (at.refused == net::store_refusal::lost) {
+      const auto [asked, first] = here.questions_.try_emplace(what.id);
+      asked->second.keeper = what.keeper;
+      asked->second.asked.emplace_back(what, ended);
+      if (!first) return;
+      if (!self.net().send(what.keeper, net::rebuild_value{what.id, at.text})) {
+        here.process_gone(what.keeper);
+      }
+      return;
+    }
+    if (at.refused != net::store_refusal::none) return ended(self, false);
+    here.check(what, at);
+    self.later(here.random_.skewed(10us, 30ms), [what, ended, at](program& me) {
+      me.values().check(what, at);
+      if (node_store* const from = me.values().store()) from->unpin(me.id(), at.id);
+      ended(me, true);
+    });
+  });
+}
+
+void value_part::on(process_id, const net::value_rebuilt& what) {
+  const auto at = questions_.find(what.value);
+  if (at == questions_.end()) return;
+  const question asked = std::move(at->second);
+  questions_.erase(at);
+  for (const auto& [order, done] : asked.asked) {
+    if (what.failed) {
+      done(in_, false);
+      continue;
+    }
+    --reading_;
+    value_order again = order;
+    again.id = what.now;
+    read(again, done);
+  }
+}
+
+void value_part::process_gone(process_id gone) {
+  known_.process_gone(gone);
+  std::vector<read_done> hopeless;
+  std::erase_if(questions_, [&](const auto& entry) {
+    if (entry.second.keeper != gone) return false;
+    for (const auto& [order, done] : entry.second.asked) hopeless.push_back(done);
+    return true;
+  });
+  for (const read_done& one : hopeless) one(in_, false);
+}
+
+}  // namespace troupe::sim
