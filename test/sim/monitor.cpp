@@ -15,8 +15,9 @@ void monitor::actor_lives(net::global_id id, std::uint32_t life) {
 
 void monitor::adopted(net::global_id id, const std::string& name) {
   ++counted.adopted;
+  const bool over = detached_[id].over;  // before its creator heard of it
   for (const auto& [other, of] : detached_) {
-    if (of.name == name && other != id && !of.over && !of.ordered) {
+    if (!over && of.name == name && other != id && !of.over && !of.ordered) {
       throw violation("two detached actors have the name " + name);
     }
   }
