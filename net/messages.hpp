@@ -1402,7 +1402,7 @@ struct memory_use {
   std::uint64_t pulls = 0;
   std::uint64_t bulk_bytes = 0;    ///< that came by data connections
   std::uint64_t bulk_refused = 0;  ///< what came by them and was not what was sent
-  std::vector<value> values;  ///< the largest first, at most 100,000
+  std::vector<value> values;       ///< the largest first, at most 100,000
   template <class Archive>
   void serialize(Archive& archive) {
     archive(node, capacity, used, pinned, spilled, waiting, spills, restores, evictions, pulls,
