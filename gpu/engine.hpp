@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -189,6 +190,8 @@ class engine {
   void take(std::size_t at, std::size_t count, const device_error* why, std::vector<outcome>& over);
   static void tell(std::vector<outcome>& over) noexcept;
 
+  /// Blocks until the device has done what is enqueued.
+  void wait_for_copy(lane& on, const std::function<void()>& enqueues);
   staging take_staging();
   void give_staging(staging used);
 

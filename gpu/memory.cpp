@@ -176,20 +176,25 @@ class staging_pair {
 
 }  // namespace
 
+void engine::wait_for_copy(lane& on, const std::function<void()>& enqueues) {
+  event_handle done = nullptr;
+  in_order(on, [&] {
+    enqueues();
+    done = driver_.make_event();
+    driver_.record(done, on.stream);
+  });
+  wait_for(done);
+  driver_.free_event(done);
+}
+
 void engine::upload(memory& to, const void* from, std::size_t bytes) {
   lane& on = lane_on(to.device());
   const device_scope current(*this, to.device());
   if (driver_.is_pinned(from)) {
-    event_handle done = nullptr;
-    in_order(on, [&] {
+    return wait_for_copy(on, [&] {
       use(on, to, true);
       driver_.copy(to.address(), from, bytes, on.stream);
-      done = driver_.make_event();
-      driver_.record(done, on.stream);
     });
-    wait_for(done);
-    driver_.free_event(done);
-    return;
   }
   staging_pair stages([this] { return take_staging(); }, [this](staging s) { give_staging(s); });
   for (std::size_t done = 0, turn = 0; done < bytes; ++turn) {
@@ -211,16 +216,10 @@ void engine::download(memory& from, void* to, std::size_t bytes) {
   lane& on = lane_on(from.device());
   const device_scope current(*this, from.device());
   if (driver_.is_pinned(to)) {
-    event_handle done = nullptr;
-    in_order(on, [&] {
+    return wait_for_copy(on, [&] {
       use(on, from, false);
       driver_.copy(to, from.address(), bytes, on.stream);
-      done = driver_.make_event();
-      driver_.record(done, on.stream);
     });
-    wait_for(done);
-    driver_.free_event(done);
-    return;
   }
   staging_pair stages([this] { return take_staging(); }, [this](staging s) { give_staging(s); });
   const std::size_t chunks = (bytes + chunk - 1) / chunk;

@@ -11,9 +11,9 @@
 #include <thread>
 
 #include "test/chaos/append_file.hpp"
-#include "test/chaos/child.hpp"
 #include "test/chaos/history.hpp"
 #include "test/support/link_breaker.hpp"
+#include "test/support/started_program.hpp"
 
 using namespace std::chrono_literals;
 
@@ -44,7 +44,7 @@ class game {
     std::vector<std::string> words{program,     "run",   std::to_string(number_),
                                    cell_.phase, folder_, std::to_string(random_())};
     for (const std::string& node : rig_.workers()) words.push_back(node);
-    child driver(words, rig_.environment());
+    troupe::test::started_program driver(words, rig_.environment());
     driver_ = &driver;
     hear_until("ready");
     if (!ended_) {
@@ -210,7 +210,8 @@ class game {
 
   /// The detached actor of the program that was killed goes on, and has counted right.
   void sweep() {
-    child sweeper({program, "sweep", std::to_string(number_), folder_}, rig_.environment());
+    troupe::test::started_program sweeper({program, "sweep", std::to_string(number_), folder_},
+                                          rig_.environment());
     bool counted = false;
     while (const auto line = sweeper.hear(patience)) {
       counted = counted || line->rfind("counted ", 0) == 0;
@@ -254,7 +255,7 @@ class game {
   const std::uint64_t number_;
   std::mt19937_64 random_;
   const std::string folder_;
-  child* driver_ = nullptr;
+  troupe::test::started_program* driver_ = nullptr;
   bool ended_ = false;
   std::map<std::string, std::int64_t> sentinels_;
   std::string target_;

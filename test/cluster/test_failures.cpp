@@ -10,8 +10,8 @@
 #include "test/support/contains.hpp"
 #include "test/support/daemons.hpp"
 #include "test/support/link_breaker.hpp"
-#include "test/support/running_program.hpp"
 #include "test/support/runtime.hpp"
+#include "test/support/started_program.hpp"
 
 using namespace troupe::test;
 
@@ -48,20 +48,22 @@ class failing {
 };
 
 /// Breaks all connections of the driver and of its worker whenever its calls are on their way.
-void check_unharmed_by_breaks(running_program& driver) {
-  REQUIRE(driver.pid != 0);
-  const link_breaker of_driver(driver.pid);
-  const link_breaker of_worker(driver.worker_pid);
+void check_unharmed_by_breaks(started_program& driver) {
+  const std::int64_t worker = worker_of(driver);
+  REQUIRE(worker != 0);
+  const link_breaker of_driver(driver.pid());
+  const link_breaker of_worker(worker);
   int breaks = 0;
   bool allowed = true;
-  for (std::string line; driver.next_line(line);) {
-    if (line != "sent" || !allowed) continue;
+  while (const auto line = driver.hear()) {
+    if (*line != "sent" || !allowed) continue;
     const int broken = of_worker.break_all();
     allowed = broken >= 0 && of_driver.break_all() >= 0;
     if (broken > 0) ++breaks;
   }
-  INFO(driver.rest());
-  CHECK_THAT(driver.rest(), contains("ok"));
+  const std::string said = driver.said_to_end();
+  INFO(said);
+  CHECK_THAT(said, contains("ok"));
   if (!allowed) {
     WARN("this system does not let a test shut down another process's sockets: none was broken");
   } else {
@@ -77,10 +79,11 @@ TEST_CASE("each way to die ends tasks and actors with the cause and the last wor
 
 TEST_CASE("a worker that is killed with tasks and actors on it costs what the options say") {
   const failing on;
-  running_program driver({program, "stranded"}, on.environment());
-  REQUIRE(driver.worker_pid != 0);
-  ::kill(static_cast<pid_t>(driver.worker_pid), SIGKILL);
-  const std::string said = driver.rest();
+  started_program driver({program, "stranded"}, on.environment());
+  const std::int64_t worker = worker_of(driver);
+  REQUIRE(worker != 0);
+  ::kill(static_cast<pid_t>(worker), SIGKILL);
+  const std::string said = driver.said_to_end();
   INFO(said);
   CHECK_THAT(said, contains("ok"));
 }
@@ -89,9 +92,9 @@ TEST_CASE("a driver that is killed leaves its detached actors and nothing else")
   const failing on;
   std::int64_t worker = 0;
   {
-    const running_program driver({program, "leave_much"}, on.environment());
-    REQUIRE(driver.pid != 0);
-    worker = driver.worker_pid;
+    started_program driver({program, "leave_much"}, on.environment());
+    worker = worker_of(driver);
+    REQUIRE(worker != 0);
     CHECK(eventually([&] { return on.status()["nodes"][0]["resources"]["CPU"]["used"] == 1; }));
   }
   CHECK(eventually([&] { return !process_lives(worker); }));
@@ -105,7 +108,7 @@ TEST_CASE("a driver that is killed leaves its detached actors and nothing else")
 
 TEST_CASE("calls over links that break and come back run once and in order") {
   const failing on;
-  running_program driver({program, "ordered_calls", "20"}, on.environment());
+  started_program driver({program, "ordered_calls", "20"}, on.environment());
   check_unharmed_by_breaks(driver);
 }
 
@@ -124,6 +127,6 @@ TEST_CASE("so do calls over TCP between two machines") {
       {"TROUPE_SESSION_BASE=" + on.cluster().base()});
   INFO(started.out << started.err);
   REQUIRE(started.code == 0);
-  running_program driver({program, "ordered_calls", "20", "far"}, on.environment());
+  started_program driver({program, "ordered_calls", "20", "far"}, on.environment());
   check_unharmed_by_breaks(driver);
 }

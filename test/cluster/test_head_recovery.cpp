@@ -11,7 +11,7 @@
 #include "test/support/contains.hpp"
 #include "test/support/daemons.hpp"
 #include "test/support/runtime.hpp"
-#include "test/support/talking_program.hpp"
+#include "test/support/started_program.hpp"
 
 using namespace troupe::test;
 
@@ -64,6 +64,18 @@ class mortal_head {
     INFO(ran.out << ran.err);
     CHECK(ran.code == 0);
     return ran.out;
+  }
+  /// A program that asks for things while there is no head, and gets them when there is one again.
+  void passes_without_head(const std::string& node, std::vector<std::string> words) const {
+    words.insert(words.begin(), program);
+    started_program driver(words, environment(node));
+    REQUIRE(driver.hear_number("ready") == 1);
+    kill_head();
+    driver.tell("on");
+    REQUIRE(driver.hear_number("asked") == 1);
+    start_again();
+    driver.tell("on");
+    CHECK_THAT(driver.said_to_end(), contains("ok"));
   }
   std::string notes() const { return (folder_.path() / "notes").string(); }
   /// Each life that the actor has begun.
@@ -118,14 +130,7 @@ TEST_CASE("a named actor lives on when the head is killed and started again, and
 TEST_CASE("a program's work goes on while the head is away, and its questions are answered after") {
   const mortal_head it;
   it.add_node("n1");
-  talking_program driver({program, "goes_on", it.notes()}, it.environment("n1"));
-  REQUIRE(driver.hear("ready") == 1);
-  it.kill_head();
-  driver.go_on();
-  REQUIRE(driver.hear("asked") == 1);
-  it.start_again();
-  driver.go_on();
-  CHECK_THAT(driver.rest(), contains("ok"));
+  it.passes_without_head("n1", {"goes_on", it.notes()});
   CHECK(it.lives().size() == 1);
 }
 
@@ -133,14 +138,7 @@ TEST_CASE("a placement group and what runs in it outlive the head") {
   const mortal_head it;
   it.add_node("n1", "1");
   it.add_node("n2", "2");
-  talking_program driver({program, "holds_group"}, it.environment("n1"));
-  REQUIRE(driver.hear("ready") == 1);
-  it.kill_head();
-  driver.go_on();
-  REQUIRE(driver.hear("asked") == 1);
-  it.start_again();
-  driver.go_on();
-  CHECK_THAT(driver.rest(), contains("ok"));
+  it.passes_without_head("n1", {"holds_group"});
   CHECK(eventually([&] { return it.status()["placement_groups"].empty(); }));
 }
 
@@ -163,12 +161,12 @@ TEST_CASE("a node that dies while the head is away is found dead, and its actor 
 TEST_CASE("a program that dies while the head is away leaves nothing behind") {
   const mortal_head it;
   it.add_node("n1");
-  talking_program driver({program, "waits"}, it.environment("n1"));
-  const long pid = driver.hear("ready");
+  started_program driver({program, "waits"}, it.environment("n1"));
+  const long pid = driver.hear_number("ready");
   REQUIRE(pid != 0);
   it.kill_head();
   ::kill(static_cast<pid_t>(pid), SIGKILL);
-  driver.rest();
+  driver.said_to_end();
   it.start_again();
   CHECK(eventually([&] {
     const auto now = it.status();
@@ -188,10 +186,10 @@ TEST_CASE("the head may die at any step of an actor's creation: there is one lif
   INFO(step);
   const mortal_head it(step + "=once");
   it.add_node("n1");
-  talking_program driver({program, "make", it.notes()}, it.environment("n1"));
+  started_program driver({program, "make", it.notes()}, it.environment("n1"));
   REQUIRE(it.head_died());
   it.start_again();
-  const std::string said = driver.rest();
+  const std::string said = driver.said_to_end();
   CHECK_THAT(said, contains("ok"));
   CHECK(it.lives().size() == 1);
   CHECK(number_in(it.run("n1", {"find"}), "sum") == 4);

@@ -11,7 +11,8 @@
 #include "test/support/daemons.hpp"
 #include "test/support/network_hosts.hpp"
 #include "test/support/runtime.hpp"
-#include "test/support/talking_program.hpp"
+#include "test/support/started_program.hpp"
+#include "test/support/witnessed.hpp"
 
 using namespace std::chrono_literals;
 using namespace troupe::test;
@@ -91,18 +92,18 @@ TEST_CASE(
   const machines on;
   const temp_folder folder;
   const std::string notes = (folder.path() / "notes").string();
-  talking_program driver(on.at_head({program, "witness", notes}), on.environment());
-  const long first = driver.hear("pid");
+  started_program driver(on.at_head({program, "witness", notes}), on.environment());
+  const long first = driver.hear_number("pid");
   REQUIRE(first != 0);
   const std::string lost = on.machine_of(first);
   REQUIRE(!lost.empty());
 
   const auto cut_at = std::chrono::steady_clock::now();
   on.network().cut(lost);
-  driver.go_on();
+  driver.tell("on");
   CHECK(eventually([&] { return on.nodes().count(lost) == 0; }));
   const auto noticed = std::chrono::steady_clock::now() - cut_at;
-  const long second = driver.hear("again");
+  const long second = driver.hear_number("again");
   REQUIRE(second != 0);
   INFO("noticed after " << std::chrono::duration<double>(noticed).count() << " s");
   // The deadline, and time for a slow test.
@@ -113,8 +114,8 @@ TEST_CASE(
   // The network heals: the machine is a new node, the actor stays where it is.
   on.network().heal(lost);
   CHECK(eventually([&] { return on.nodes().size() == 3; }));
-  driver.go_on();
-  CHECK_THAT(driver.rest(), contains("ok"));
+  driver.tell("on");
+  CHECK_THAT(driver.said_to_end(), contains("ok"));
   const command_result ran = run_command(on.at_head({program, "runs_on", lost}), on.environment());
   INFO(ran.out << ran.err);
   CHECK(ran.code == 0);
@@ -124,15 +125,15 @@ TEST_CASE("a partition shorter than the deadline costs nothing") {
   if (impossible()) return;
   const machines on(20);
   const temp_folder folder;
-  talking_program driver(on.at_head({program, "steady", "one", "two"}), on.environment());
-  REQUIRE(driver.hear("ready") == 1);
+  started_program driver(on.at_head({program, "steady", "one", "two"}), on.environment());
+  REQUIRE(driver.hear_number("ready") == 1);
   on.network().cut("one");
   // Shorter than the time after which the node itself gives up, 3/5 of the silence, also where
   // everything is slow.
-  driver.go_on();
-  REQUIRE(driver.hear("waits") == 1);
+  driver.tell("on");
+  REQUIRE(driver.hear_number("waits") == 1);
   on.network().heal("one");
-  CHECK_THAT(driver.rest(), contains("ok"));
+  CHECK_THAT(driver.said_to_end(), contains("ok"));
   CHECK(on.nodes().size() == 3);
 }
 
@@ -142,12 +143,12 @@ TEST_CASE("a program whose machine is cut off is told, and its job ends in the c
   // It runs on a machine of the cluster, by that machine's node.
   auto environment = on.environment();
   environment[1] = "TROUPE_ADDRESS=auto";
-  talking_program driver(on.network().at("two", {program, "cut_off", "two"}), environment);
-  const long worker = driver.hear("ready");
+  started_program driver(on.network().at("two", {program, "cut_off", "two"}), environment);
+  const long worker = driver.hear_number("ready");
   REQUIRE(worker != 0);
   on.network().cut("two");
-  driver.go_on();
-  CHECK_THAT(driver.rest(), contains("ok"));
+  driver.tell("on");
+  CHECK_THAT(driver.said_to_end(), contains("ok"));
   CHECK(eventually([&] { return !process_lives(worker); }));
   CHECK(eventually([&] { return on.nodes() == std::set<std::string>{"head", "one"}; }));
   on.network().heal("two");

@@ -4,14 +4,15 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdio>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 
 #include "test/support/catch.hpp"
 #include "test/support/contains.hpp"
 #include "test/support/daemons.hpp"
 #include "test/support/runtime.hpp"
+#include "test/support/started_program.hpp"
 
 using namespace troupe::test;
 
@@ -74,23 +75,14 @@ TEST_CASE("bundles lie on several nodes by their strategy, and groups that race 
 
 TEST_CASE("the bundle of a node that is killed is placed anew, and its actor begins again in it") {
   const three_nodes on;
-  const temp_folder folder;
-  const std::string answers = (folder.path() / "answers").string();
-  std::string command = "mkfifo " + answers + "; exec env";
-  for (const std::string& one : environment_of(on.cluster)) command += " '" + one + "'";
-  std::FILE* const driver =
-      ::popen((command + " " + program + " node_loss <>" + answers).c_str(), "r");
-  char first[64] = {};
-  char second[64] = {};
-  REQUIRE(std::fscanf(driver, "%63s %63s", first, second) == 2);
+  started_program driver({program, "node_loss"}, environment_of(on.cluster));
+  std::string first;
+  std::string second;
+  std::istringstream names(driver.hear().value_or(""));
+  REQUIRE(names >> first >> second);
   // The head stays: it is the control.
-  const std::string victim = std::string(first) == "n1" ? second : first;
+  const std::string victim = first == "n1" ? second : first;
   ::kill(static_cast<pid_t>(on.cluster.file_of(victim).pid), SIGKILL);
-  std::FILE* const to_driver = std::fopen(answers.c_str(), "w");
-  std::fprintf(to_driver, "%s\n", victim.c_str());
-  std::fclose(to_driver);
-  std::string rest;
-  for (int c = std::fgetc(driver); c != EOF; c = std::fgetc(driver)) rest += static_cast<char>(c);
-  ::pclose(driver);
-  CHECK_THAT(rest, contains("ok"));
+  driver.tell(victim);
+  CHECK_THAT(driver.said_to_end(), contains("ok"));
 }

@@ -6,7 +6,6 @@
 
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <string>
 #include <thread>
 
@@ -14,6 +13,7 @@
 #include "test/support/contains.hpp"
 #include "test/support/daemons.hpp"
 #include "test/support/runtime.hpp"
+#include "test/support/started_program.hpp"
 
 using namespace troupe::test;
 
@@ -41,38 +41,6 @@ class programs {
  private:
   daemons cluster_;
   troupe::net::node_file head_;
-};
-
-/// A driver that has started and waits.
-class running_driver {
- public:
-  running_driver(const programs& on, const std::string& scenario) {
-    std::string command = "env";
-    for (const std::string& variable : on.environment()) command += " '" + variable + "'";
-    pipe_ = ::popen((command + " " + program + " " + scenario + " 2>/dev/null").c_str(), "r");
-    long long own = 0;
-    long long worker = 0;
-    if (std::fscanf(pipe_, "ready %lld %lld", &own, &worker) == 2) {
-      pid = own;
-      worker_pid = worker;
-    }
-  }
-  ~running_driver() {
-    if (pid != 0 && process_lives(pid)) ::kill(static_cast<pid_t>(pid), SIGKILL);
-    ::pclose(pipe_);
-  }
-  /// What it says after that, to its end.
-  std::string rest() {
-    std::string text;
-    for (int c = std::fgetc(pipe_); c != EOF; c = std::fgetc(pipe_)) text += static_cast<char>(c);
-    return text;
-  }
-
-  std::int64_t pid = 0;
-  std::int64_t worker_pid = 0;
-
- private:
-  std::FILE* pipe_ = nullptr;
 };
 
 }  // namespace
@@ -127,11 +95,11 @@ TEST_CASE("an actor whose process dies begins again as often as it may; its neig
 
 TEST_CASE("the workers of a driver that is killed end") {
   const programs on;
-  const running_driver victim(on, "wait_to_be_killed");
-  REQUIRE(victim.pid != 0);
-  REQUIRE(process_lives(victim.worker_pid));
-  ::kill(static_cast<pid_t>(victim.pid), SIGKILL);
-  CHECK(eventually([&] { return !process_lives(victim.worker_pid); }));
+  started_program victim({program, "wait_to_be_killed"}, on.environment());
+  const std::int64_t worker = worker_of(victim);
+  REQUIRE(process_lives(worker));
+  victim.kill(SIGKILL);
+  CHECK(eventually([&] { return !process_lives(worker); }));
   on.passes("tasks");  // and the next one finds a cluster that works
 }
 
@@ -141,11 +109,12 @@ TEST_CASE("a generator whose worker dies goes on in another one, and gives nothi
 
 TEST_CASE("a program whose node is killed gets errors, and ends") {
   const programs on;
-  running_driver driver(on, "lose_node");
-  REQUIRE(driver.pid != 0);
+  started_program driver({program, "lose_node"}, on.environment());
+  const std::int64_t worker = worker_of(driver);
+  REQUIRE(worker != 0);
   ::kill(static_cast<pid_t>(on.head_pid()), SIGKILL);
-  CHECK_THAT(driver.rest(), contains("ok"));
-  CHECK(eventually([&] { return !process_lives(driver.worker_pid); }));
+  CHECK_THAT(driver.said_to_end(), contains("ok"));
+  CHECK(eventually([&] { return !process_lives(worker); }));
 }
 
 TEST_CASE("a program without a cluster says how to get one") {

@@ -11,7 +11,8 @@
 #include "test/support/contains.hpp"
 #include "test/support/daemons.hpp"
 #include "test/support/runtime.hpp"
-#include "test/support/talking_program.hpp"
+#include "test/support/started_program.hpp"
+#include "test/support/witnessed.hpp"
 
 using namespace troupe::test;
 
@@ -52,17 +53,17 @@ TEST_CASE("a node that was stopped past the deadline is fenced: nothing of it li
   }
   const temp_folder folder;
   const std::string notes = (folder.path() / "notes").string();
-  talking_program driver({program, "witness", notes}, environment_of(cluster));
-  const long first = driver.hear("pid");
+  started_program driver({program, "witness", notes}, environment_of(cluster));
+  const long first = driver.hear_number("pid");
   REQUIRE(first != 0);
   const auto stopped = static_cast<pid_t>(parent_of(first));
   REQUIRE(names.count(stopped) == 1);
   ::kill(stopped, SIGSTOP);
-  driver.go_on();
-  const long second = driver.hear("again");
+  driver.tell("on");
+  const long second = driver.hear_number("again");
   ::kill(stopped, SIGCONT);
-  driver.go_on();
-  CHECK_THAT(driver.rest(), contains("ok"));
+  driver.tell("on");
+  CHECK_THAT(driver.said_to_end(), contains("ok"));
 
   // The one life had ended before the other began.
   REQUIRE(witnessed_of(notes, second).first != 0);

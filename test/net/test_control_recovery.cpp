@@ -31,19 +31,11 @@ class mortal_control {
     state->received(now, from, std::move(what));
     take();
   }
-  void join(net::process_id id, const std::string& name = "") {
-    net::join_cluster hello;
-    hello.node = peer_of(id);
-    hello.name = name.empty() ? "n" + std::to_string(id) : name;
-    hello.total = amounts({{"CPU", 4}});
-    tell(id, hello);
-  }
+  void join(net::process_id id, const std::string& name = "") { tell(id, hello_of(id, name)); }
   void come_back(net::process_id id, std::vector<net::process_id> processes,
                  std::vector<net::join_cluster::reservation> reservations = {}) {
-    net::join_cluster hello;
-    hello.node = peer_of(id);
-    hello.name = "n" + std::to_string(id);
-    hello.total = hello.available = amounts({{"CPU", 4}});
+    net::join_cluster hello = hello_of(id);
+    hello.available = hello.total;
     hello.returning = true;
     hello.processes = std::move(processes);
     hello.reservations = std::move(reservations);
@@ -63,19 +55,10 @@ class mortal_control {
     return effects.sent<T>(to);
   }
   net::job_id start_job(net::process_id node, net::process_id driver) {
-    tell(node, net::process_joined{driver});
-    net::job_started job;
-    job.driver = peer_of(driver);
-    tell(node, job);
-    return sent<net::job_started>(node).back().job;
+    return start_job_of(*this, node, driver);
   }
   net::name_reply reg(net::process_id owner, const std::string& name, std::uint64_t actor = 5) {
-    net::register_name what;
-    what.name = name;
-    what.class_name = "chef";
-    what.actor = {owner, actor};
-    what.owner = peer_of(owner);
-    tell(owner, what);
+    tell(owner, registration_of(owner, name, actor));
     return sent<net::name_reply>(owner).back();
   }
   net::name_reply find(const std::string& name) {

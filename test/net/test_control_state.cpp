@@ -19,11 +19,7 @@ class control {
     effects.add(state.take_effects());
   }
   void join(net::process_id id, const std::string& name = "", const std::string& host = "here") {
-    net::join_cluster hello;
-    hello.node = peer_of(id, host);
-    hello.name = name.empty() ? "n" + std::to_string(id) : name;
-    hello.total = amounts({{"CPU", 4}});
-    tell(id, hello);
+    tell(id, hello_of(id, name, host));
   }
   void pass(std::chrono::milliseconds time) {
     now += time;
@@ -35,13 +31,7 @@ class control {
     return effects.sent<T>(to);
   }
   net::name_reply reg(net::process_id owner, const std::string& name, std::uint64_t actor = 5) {
-    net::register_name what;
-    what.request = 1;
-    what.name = name;
-    what.class_name = "chef";
-    what.actor = {owner, actor};
-    what.owner = peer_of(owner);
-    tell(owner, what);
+    tell(owner, registration_of(owner, name, actor));
     return sent<net::name_reply>(owner).at(0);
   }
   net::name_reply find(const std::string& name) {
@@ -49,11 +39,7 @@ class control {
     return sent<net::name_reply>(99).at(0);
   }
   net::job_id start_job(net::process_id node, net::process_id driver) {
-    tell(node, net::process_joined{driver});
-    net::job_started job;
-    job.driver = peer_of(driver);
-    tell(node, job);
-    return sent<net::job_started>(node).back().job;
+    return start_job_of(*this, node, driver);
   }
 
   net::control_state state{{peer_of(1)}};

@@ -17,38 +17,20 @@
 #include <stdexcept>
 #include <utility>
 
+#include "test/support/started_program.hpp"
+
 namespace troupe::test {
 namespace {
 
 constexpr const char* command = TROUPE_TEST_BINARY_DIR "/tools/troupe";
 constexpr std::chrono::seconds longest_command{60};
 
-std::vector<char*> pointers_to(std::vector<std::string>& texts) {
-  std::vector<char*> result;
-  for (std::string& text : texts) result.push_back(text.data());
-  result.push_back(nullptr);
-  return result;
-}
-
-std::vector<std::string> own_environment(const std::vector<std::string>& more) {
-  std::vector<std::string> result = more;
-  const auto name_of = [](const std::string& v) { return v.substr(0, v.find('=') + 1); };
-  for (char** at = environ; *at != nullptr; ++at) {
-    const std::string variable = *at;
-    bool replaced = variable.rfind("TROUPE_", 0) == 0;
-    for (const std::string& other : more)
-      replaced = replaced || name_of(other) == name_of(variable);
-    if (!replaced) result.push_back(variable);
-  }
-  return result;
-}
-
 }  // namespace
 
 command_result run_command(const std::vector<std::string>& words,
                            const std::vector<std::string>& environment) {
   std::vector<std::string> arguments = words;
-  std::vector<std::string> variables = own_environment(environment);
+  std::vector<std::string> variables = environment_with(environment);
   const std::vector<char*> argv = pointers_to(arguments);
   const std::vector<char*> envp = pointers_to(variables);
   int out[2];
@@ -93,7 +75,7 @@ command_result run_command(const std::vector<std::string>& words,
   }
   ::close(out[0]);
   ::close(err[0]);
-  if (in_time) result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  if (in_time) result.code = exit_code(status);
   return result;
 }
 

@@ -33,6 +33,39 @@ inline net::demand amounts(std::initializer_list<std::pair<const char*, double>>
   return result;
 }
 
+// -- what a control is told -----------------------------------------------------------------------
+
+/// A node with four CPUs.
+inline net::join_cluster hello_of(net::process_id id, const std::string& name = "",
+                                  const std::string& host = "here") {
+  net::join_cluster hello;
+  hello.node = peer_of(id, host);
+  hello.name = name.empty() ? "n" + std::to_string(id) : name;
+  hello.total = amounts({{"CPU", 4}});
+  return hello;
+}
+
+inline net::register_name registration_of(net::process_id owner, const std::string& name,
+                                          std::uint64_t actor) {
+  net::register_name what;
+  what.request = 1;
+  what.name = name;
+  what.class_name = "chef";
+  what.actor = {owner, actor};
+  what.owner = peer_of(owner);
+  return what;
+}
+
+/// The number of the job that the control gives to a driver of that node.
+template <class Control>
+net::job_id start_job_of(Control& control, net::process_id node, net::process_id driver) {
+  control.tell(node, net::process_joined{driver});
+  net::job_started job;
+  job.driver = peer_of(driver);
+  control.tell(node, job);
+  return control.template sent<net::job_started>(node).back().job;
+}
+
 /// Effects of a state machine, taken out by what they are.
 template <class Effect, class Send>
 class effects_of {

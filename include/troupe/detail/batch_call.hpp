@@ -122,10 +122,11 @@ class batch_receiver<Call, In, void> : public batch_seat<In, void> {
 /// A call of a batched method with one input. It never runs by itself.
 template <class Base, class Target, class Slots, bool Repeatable>
 class batched_call final
-    : public stored_call<Base, Target, Slots>,
+    : public result_call<Base, Target, Slots, typename Target::method::output>,
       public batch_receiver<batched_call<Base, Target, Slots, Repeatable>,
                             typename Target::method::input, typename Target::method::output> {
-  using super = stored_call<Base, Target, Slots>;
+  using super = result_call<Base, Target, Slots, typename Target::method::output>;
+  using super::result_;
   using input = typename Target::method::input;
   using value_type = typename Target::method::output;
   using receiver = batch_receiver<batched_call, input, value_type>;
@@ -156,28 +157,11 @@ class batched_call final
     }
   }
 
-  void archive_result(output_archive& archive) override {
-    if constexpr (remotable<Base, Target, Slots>) save_result_of<value_type>(archive, *this);
-  }
-  void complete_from([[maybe_unused]] input_archive& archive) noexcept override {
-    if constexpr (remotable<Base, Target, Slots>)
-      receive_value<value_type>(*this, result_, archive);
-  }
-
  private:
-  ~batched_call() override {
-    if (this->value_is_here()) result_.destroy();
-  }
-  void* read_stored([[maybe_unused]] const mapped_value& from) override {
-    if constexpr (remotable<Base, Target, Slots>) return read_stored_value(result_, from);
-    return Base::read_stored(from);
-  }
   invocation::outcome run(void*) override {
     TROUPE_ASSERT(false, "a call of a batched method runs in a batch");
     return invocation::outcome::finished;
   }
-
-  [[no_unique_address]] result_slot<value_type> result_;
 };
 
 // -- the batch ------------------------------------------------------------------------------------

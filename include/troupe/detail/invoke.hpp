@@ -173,11 +173,41 @@ inline constexpr bool slots_repeatable_v = true;
 template <class... Slot>
 inline constexpr bool slots_repeatable_v<std::tuple<Slot...>> = (Slot::repeatable && ...);
 
+template <class Target>
+using value_of = typename result_kind<typename Target::result>::value_type;
+
+/// A call whose result, of type `Value`, lives in it.
+template <class Base, class Target, class Slots, class Value>
+class result_call : public stored_call<Base, Target, Slots> {
+ public:
+  void archive_result(output_archive& archive) override {
+    if constexpr (remotable<Base, Target, Slots>) save_result_of<Value>(archive, *this);
+  }
+  void complete_from([[maybe_unused]] input_archive& archive) noexcept override {
+    if constexpr (remotable<Base, Target, Slots>) receive_value<Value>(*this, result_, archive);
+  }
+
+ protected:
+  using stored_call<Base, Target, Slots>::stored_call;
+  ~result_call() override {
+    if (this->value_is_here()) result_.destroy();
+  }
+
+  [[no_unique_address]] result_slot<Value> result_;
+
+ private:
+  void* read_stored([[maybe_unused]] const mapped_value& from) override {
+    if constexpr (remotable<Base, Target, Slots>) return read_stored_value(result_, from);
+    return Base::read_stored(from);
+  }
+};
+
 /// A call whose result is what the function returns.
 template <class Base, class Target, class Slots, bool Repeatable>
-class plain_call final : public stored_call<Base, Target, Slots> {
-  using super = stored_call<Base, Target, Slots>;
-  using value_type = typename result_kind<typename Target::result>::value_type;
+class plain_call final : public result_call<Base, Target, Slots, value_of<Target>> {
+  using super = result_call<Base, Target, Slots, value_of<Target>>;
+  using super::result_;
+  using value_type = value_of<Target>;
 
  public:
   static constexpr function_info info{Target::name, Repeatable, false, slots_refer_v<Slots>};
@@ -185,22 +215,7 @@ class plain_call final : public stored_call<Base, Target, Slots> {
   template <class... A>
   explicit plain_call(A&&... inputs) : super(info, std::forward<A>(inputs)...) {}
 
-  void archive_result(output_archive& archive) override {
-    if constexpr (remotable<Base, Target, Slots>) save_result_of<value_type>(archive, *this);
-  }
-  void complete_from([[maybe_unused]] input_archive& archive) noexcept override {
-    if constexpr (remotable<Base, Target, Slots>)
-      receive_value<value_type>(*this, result_, archive);
-  }
-
  private:
-  ~plain_call() override {
-    if (this->value_is_here()) result_.destroy();
-  }
-  void* read_stored([[maybe_unused]] const mapped_value& from) override {
-    if constexpr (remotable<Base, Target, Slots>) return read_stored_value(result_, from);
-    return Base::read_stored(from);
-  }
   invocation::outcome run(void* instance) override {
     if constexpr (std::is_void_v<value_type>) {
       this->call(instance);
@@ -216,15 +231,14 @@ class plain_call final : public stored_call<Base, Target, Slots> {
     }
     return invocation::outcome::finished;
   }
-
-  [[no_unique_address]] result_slot<value_type> result_;
 };
 
 /// A call of a coroutine that returns `async<T>`. Arguments live as long as its frame.
 template <class Base, class Target, class Slots, bool Repeatable>
-class async_call final : public stored_call<Base, Target, Slots> {
-  using super = stored_call<Base, Target, Slots>;
-  using value_type = typename result_kind<typename Target::result>::value_type;
+class async_call final : public result_call<Base, Target, Slots, value_of<Target>> {
+  using super = result_call<Base, Target, Slots, value_of<Target>>;
+  using super::result_;
+  using value_type = value_of<Target>;
 
  public:
   static constexpr function_info info{Target::name, Repeatable, true, slots_refer_v<Slots>};
@@ -232,22 +246,7 @@ class async_call final : public stored_call<Base, Target, Slots> {
   template <class... A>
   explicit async_call(A&&... inputs) : super(info, std::forward<A>(inputs)...) {}
 
-  void archive_result(output_archive& archive) override {
-    if constexpr (remotable<Base, Target, Slots>) save_result_of<value_type>(archive, *this);
-  }
-  void complete_from([[maybe_unused]] input_archive& archive) noexcept override {
-    if constexpr (remotable<Base, Target, Slots>)
-      receive_value<value_type>(*this, result_, archive);
-  }
-
  private:
-  ~async_call() override {
-    if (this->value_is_here()) result_.destroy();
-  }
-  void* read_stored([[maybe_unused]] const mapped_value& from) override {
-    if constexpr (remotable<Base, Target, Slots>) return read_stored_value(result_, from);
-    return Base::read_stored(from);
-  }
   invocation::outcome run(void* instance) override {
     if (!frame_.started()) frame_.start(this->call(instance));
     if (!frame_.resume()) return invocation::outcome::suspended;
@@ -268,7 +267,6 @@ class async_call final : public stored_call<Base, Target, Slots> {
   void drop_frame() noexcept override { frame_.destroy(); }
 
   async_frame<value_type> frame_;
-  [[no_unique_address]] result_slot<value_type> result_;
 };
 
 /// A call of a coroutine that returns `generator<T>`: fills a stream, completes as void at its end.
