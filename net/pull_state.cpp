@@ -1,6 +1,7 @@
 #include "net/pull_state.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace troupe::net {
 
@@ -9,6 +10,8 @@ namespace troupe::net {
 
 void pull_state::begin(stored_id id, process_id home) {
   const auto [at, fresh] = pulls_.try_emplace(id);
+  at->second.wanted = true;
+  // Its home is asked already: a second question would free the source that answers the first.
   if (!fresh) return;
   at->second.home = home;
   effects_.emplace_back(ask_home{home, id});
@@ -23,6 +26,11 @@ void pull_state::located(stored_id id, std::uint64_t size, process_id source) {
   }
   pull& of = at->second;
   if (of.source != 0) return;
+  if (!of.wanted) {
+    effects_.emplace_back(tell_home{of.home, id, source, false});
+    pulls_.erase(at);
+    return;
+  }
   if (of.size != 0 && of.size != size) return refused(id, "its size has changed");
   of.source = source;
   if (of.size == 0) {
@@ -34,7 +42,11 @@ void pull_state::located(stored_id id, std::uint64_t size, process_id source) {
 }
 
 void pull_state::refused(stored_id id, const std::string& why) {
-  if (pulls_.erase(id) != 0) effects_.emplace_back(pull_hopeless{id, why});
+  const auto at = pulls_.find(id);
+  if (at == pulls_.end()) return;
+  const bool wanted = at->second.wanted;
+  pulls_.erase(at);
+  if (wanted) effects_.emplace_back(pull_hopeless{id, why});
 }
 
 void pull_state::memory_granted(stored_id id) {
@@ -142,11 +154,17 @@ void pull_state::process_gone(process_id who, const std::string& cause) {
 void pull_state::stop(stored_id id) {
   const auto at = pulls_.find(id);
   if (at == pulls_.end()) return;
-  const pull& of = at->second;
-  if (of.source != 0) {
-    effects_.emplace_back(end_transfer{of.source, id});
-    if (of.home != 0) effects_.emplace_back(tell_home{of.home, id, of.source, false});
+  pull& of = at->second;
+  if (of.source == 0) {
+    // What the home answers will free the source that it names, or serve who wants it by then.
+    pull asked;
+    asked.home = of.home;
+    asked.wanted = false;
+    of = std::move(asked);
+    return;
   }
+  effects_.emplace_back(end_transfer{of.source, id});
+  if (of.home != 0) effects_.emplace_back(tell_home{of.home, id, of.source, false});
   pulls_.erase(at);
 }
 

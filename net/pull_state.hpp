@@ -85,12 +85,14 @@ class pull_state {
   void process_gone(process_id who, const std::string& cause);
   /// Nobody wants it any more.
   void stop(stored_id id);
+  /// With those that were stopped and whose homes have not answered.
   std::size_t size() const noexcept { return pulls_.size(); }
 
  private:
   struct pull {
     process_id home = 0;
     process_id source = 0;  ///< 0: the home is asked
+    bool wanted = true;     ///< else it was stopped, and the home's answer is still to come
     std::uint64_t size = 0;
     bool has_memory = false;
     std::uint64_t next = 0;                            ///< what has not been asked for begins here

@@ -16,7 +16,7 @@
 #include "test/support/contains.hpp"
 #include "test/support/daemons.hpp"
 #include "test/support/runtime.hpp"
-#include "test/support/talking_program.hpp"
+#include "test/support/started_program.hpp"
 #include "test/support/tcp_proxy.hpp"
 
 using namespace std::chrono_literals;
@@ -182,12 +182,12 @@ struct dying_source {
                                    {"--num-cpus=1", memory, "--resources={\"maker\": 1}"});
   }
   /// The program, once its value is made.
-  std::unique_ptr<talking_program> made(const std::string& again) const {
-    auto driver = std::make_unique<talking_program>(
+  std::unique_ptr<started_program> made(const std::string& again) const {
+    auto driver = std::make_unique<started_program>(
         std::vector<std::string>{program, "source_dies", std::to_string(value_mib), again},
         std::vector<std::string>{"TROUPE_SESSION_BASE=" + cluster.base(),
                                  "TROUPE_ADDRESS=" + head.self.remote, "TROUPE_LOG_LEVEL=error"});
-    REQUIRE(driver->hear("made") > 0);
+    REQUIRE(driver->hear_number("made") > 0);
     return driver;
   }
   /// Of the head's store.
@@ -222,9 +222,9 @@ TEST_CASE(
   const std::size_t descriptors = descriptors_of(on.head.pid);
   const auto driver = on.made("again");
   static_cast<void>(on.start("spare"));
-  driver->go_on();
+  driver->tell("on");
   on.kill_in_the_middle();
-  const std::string said = driver->rest();
+  const std::string said = driver->said_to_end();
   CHECK_THAT(said, contains("read ok"));
   CHECK(eventually([&] { return on.use().value("used", 1) == 0; }));
   // Those to the node that came are kept for a while.
@@ -235,9 +235,9 @@ TEST_CASE("when a source dies in the middle of what cannot be made again, its re
   if (impossible()) return;
   const dying_source on;
   const auto driver = on.made("never");
-  driver->go_on();
+  driver->tell("on");
   const bool in_the_middle = on.kill_in_the_middle();
-  const std::string said = driver->rest();
+  const std::string said = driver->said_to_end();
   INFO(said);
   CHECK_THAT(said, contains("ok"));
   if (in_the_middle) CHECK_THAT(said, contains("lost: "));

@@ -178,6 +178,17 @@ TEST_CASE("a program that dies while the head is away leaves nothing behind") {
   }));
 }
 
+TEST_CASE("a node ends when its head was not started again in time, and says so") {
+  const mortal_head it;
+  it.cluster.start_node("n1", it.cluster.file_of("h").head, {"--num-cpus=1", "--rejoin=1"});
+  const long worker = number_in(it.run("n1", {"make", it.notes()}), "pid");
+  REQUIRE(process_lives(worker));
+  const auto node = it.cluster.file_of("n1").pid;
+  it.kill_head();
+  CHECK(eventually([&] { return !process_lives(node) && !process_lives(worker); }));
+  CHECK_THAT(it.cluster.log_of("n1"), contains("was not started again within 1 s"));
+}
+
 TEST_CASE("the head may die at any step of an actor's creation: there is one life of it") {
   const std::string step =
       GENERATE("head.exit_at_adoption", "head.exit_before_asking_lease", "head.exit_before_reply",

@@ -1,6 +1,7 @@
 // ctest: TIMEOUT 300
 // Machines that a network joins, and that it cuts off with all sockets left open.
 #include <chrono>
+#include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -21,18 +22,26 @@ namespace {
 
 const std::string command = TROUPE_TEST_BINARY_DIR "/tools/troupe";
 const std::string program = TROUPE_TEST_BINARY_DIR "/test/recovery_driver";
+const std::string head_program = TROUPE_TEST_BINARY_DIR "/test/head_driver";
 constexpr int silence = 3;
 
 /// A head, and machines with a CPU each. The session folder is shared, the network is not.
 class machines {
  public:
   explicit machines(int seconds = silence) : silence_(seconds), hosts_({"head", "one", "two"}) {
-    start("head", {"--head", "--port=6379", "--num-cpus=0"});
+    start_head();
     for (const std::string name : {"one", "two"}) {
       start(name, {"--address=" + head(), "--num-cpus=1"});
     }
   }
 
+  void start_head() const { start("head", {"--head", "--port=6379", "--num-cpus=0"}); }
+  /// It is dead when this returns.
+  void kill_head() const {
+    const auto pid = cluster_.file_of("head").pid;
+    ::kill(static_cast<pid_t>(pid), SIGKILL);
+    REQUIRE(eventually([&] { return !process_lives(pid); }));
+  }
   std::string head() const { return hosts_.address("head") + ":6379"; }
   std::vector<std::string> environment() const {
     return {"TROUPE_SESSION_BASE=" + cluster_.base(), "TROUPE_ADDRESS=" + head(),
@@ -59,6 +68,15 @@ class machines {
       }
     }
     return {};
+  }
+  /// What a program says that runs on a machine of the cluster, by that machine's node.
+  std::string run_at(const std::string& machine, std::vector<std::string> words) const {
+    auto by_node = environment();
+    by_node[1] = "TROUPE_ADDRESS=" + cluster_.file_of(machine).self.remote;
+    const command_result ran = run_command(hosts_.at(machine, std::move(words)), by_node);
+    INFO(ran.out << ran.err);
+    CHECK(ran.code == 0);
+    return ran.out;
   }
   const network_hosts& network() const { return hosts_; }
 
@@ -153,4 +171,21 @@ TEST_CASE("a program whose machine is cut off is told, and its job ends in the c
   CHECK(eventually([&] { return on.nodes() == std::set<std::string>{"head", "one"}; }));
   on.network().heal("two");
   CHECK(eventually([&] { return on.nodes().size() == 3; }));
+}
+
+TEST_CASE("nodes of other machines come back to a head that was killed and started again") {
+  if (impossible()) return;
+  const machines on;
+  const temp_folder folder;
+  const std::string made =
+      on.run_at("one", {head_program, "make", (folder.path() / "notes").string()});
+  REQUIRE_THAT(made, contains("pid "));
+  const std::string pid = made.substr(made.find("pid ") + 4);
+  on.kill_head();
+  on.start_head();
+  // The same life of the actor, found from another machine.
+  const std::string found =
+      on.run_at("two", {head_program, "find", std::to_string(std::stol(pid))});
+  CHECK_THAT(found, contains("sum 4"));
+  CHECK(on.nodes() == std::set<std::string>{"head", "one", "two"});
 }

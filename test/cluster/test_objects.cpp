@@ -9,7 +9,7 @@
 #include "test/support/contains.hpp"
 #include "test/support/daemons.hpp"
 #include "test/support/runtime.hpp"
-#include "test/support/talking_program.hpp"
+#include "test/support/started_program.hpp"
 #include "test/support/temp_folder.hpp"
 
 using namespace troupe::test;
@@ -149,15 +149,15 @@ TEST_CASE("a disk that fills up later costs no value, and is used again when it 
     return run_command(
         {"/usr/bin/nsenter", "--mount", "--target=" + node, "/bin/bash", "-c", command});
   };
-  talking_program driver({program, "filling"}, variables(cluster));
-  REQUIRE(driver.hear("spilled") == 12);
+  started_program driver({program, "filling"}, variables(cluster));
+  REQUIRE(driver.hear_number("spilled") == 12);
   there("cat /dev/zero > '" + place + "/filler'");  // until the disk is full
-  driver.go_on();
-  REQUIRE(driver.hear("full") >= 10);
+  driver.tell("on");
+  REQUIRE(driver.hear_number("full") >= 10);
   CHECK_THAT(cluster.log_of("head"), contains("cannot spill an object to " + place));
   REQUIRE(there("rm '" + place + "/filler'").code == 0);
-  driver.go_on();
-  CHECK_THAT(driver.rest(), contains("ok"));
+  driver.tell("on");
+  CHECK_THAT(driver.said_to_end(), contains("ok"));
   CHECK(all_free(cluster));
 }
 

@@ -156,6 +156,51 @@ TEST_CASE("a pull that is stopped frees its source") {
   CHECK(only<tell_home>(pulls.take_effects()).size() == 1);
 }
 
+TEST_CASE("a pull that is stopped and begun again while its home is asked does not ask twice") {
+  pull_state pulls(10, 4);
+  spread_state spread(home);
+  const process_id reader = 5;
+  pulls.begin(value, home);
+  REQUIRE(only<ask_home>(pulls.take_effects()).size() == 1);
+  spread.asked(value, reader, true);
+  pulls.stop(value);
+  pulls.begin(value, home);
+  CHECK(only<ask_home>(pulls.take_effects()).empty());
+  const auto named = only<name_source>(spread.take_effects());
+  REQUIRE(named.size() == 1);
+  pulls.located(value, 10, named[0].source);
+  pulls.memory_granted(value);
+  pulls.take_effects();
+  pulls.arrived(value, 0);
+  const auto told = only<tell_home>(pulls.take_effects());
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].done);
+  CHECK(told[0].source == named[0].source);
+}
+
+TEST_CASE("a source that is named for a pull that was stopped is free again") {
+  pull_state pulls(10, 4);
+  pulls.begin(value, home);
+  pulls.stop(value);
+  pulls.take_effects();
+  SECTION("by the answer") {
+    pulls.located(value, 10, 2);
+    const auto told = only<tell_home>(pulls.take_effects());
+    REQUIRE(told.size() == 1);
+    CHECK(told[0].home == home);
+    CHECK_FALSE(told[0].done);
+  }
+  SECTION("and nobody hears of a refusal") {
+    pulls.refused(value, "it was freed");
+    CHECK(pulls.take_effects().empty());
+  }
+  SECTION("and nobody hears of the home's death") {
+    pulls.process_gone(home, "killed");
+    CHECK(pulls.take_effects().empty());
+  }
+  CHECK(pulls.size() == 0);
+}
+
 TEST_CASE("a value spreads as a tree: each source serves two, each copy serves further ones") {
   constexpr process_id nodes = 40;
   spread_state spread(home);
