@@ -23,7 +23,6 @@ namespace {
 using clock = std::chrono::steady_clock;
 
 constexpr auto register_timeout = std::chrono::seconds(20);
-constexpr auto answer_timeout = std::chrono::seconds(60);
 constexpr auto node_watch_period = std::chrono::seconds(1);
 constexpr auto head_retry_period = std::chrono::seconds(1);
 
@@ -40,6 +39,7 @@ endpoint_options options_for(const cluster_address& at, const config& settings) 
 
 cluster::cluster(core::runtime& runtime, const cluster_address& at, register_process introduction)
     : here_(&runtime),
+      head_questions_(here_),
       output_(runtime.settings.dedup_output),
       environments_(runtime.settings.package_max_bytes) {
   here_.surroundings = &environments_;
@@ -136,7 +136,7 @@ void cluster::leave(std::chrono::milliseconds patience) noexcept {
     manager_->end_all();
     owner_->abandon_all();
     directory_->abandon_all("this process has left the cluster");
-    groups_->abandon_all();
+    groups_->abandon_all("this process has left the cluster");
     bool lost = false;
     {
       const std::lock_guard guard(mutex_);
@@ -351,31 +351,12 @@ void cluster::handle(process_id from, message&& what) {
     case kind::kill_actor:
       manager_->on(from, unpack<kill_actor>(what));
       break;
-    case kind::name_reply: {
-      auto reply = unpack<name_reply>(what);
-      name_question asked;
-      {
-        const std::lock_guard guard(mutex_);
-        const auto at = names_.find(reply.request);
-        if (at == names_.end()) return;
-        asked = std::move(at->second);
-        names_.erase(at);
-      }
-      asked->reply = std::move(reply);
-      static_cast<detail::value_object<void>&>(*asked->answered).set();
+    case kind::name_reply:
+      head_questions_.on(unpack<name_reply>(what));
       break;
-    }
-    case kind::status: {
-      std::shared_ptr<question<status>> asked;
-      {
-        const std::lock_guard guard(mutex_);
-        asked = std::exchange(status_, nullptr);
-      }
-      if (asked == nullptr) return;
-      asked->reply = unpack<status>(what);
-      static_cast<detail::value_object<void>&>(*asked->answered).set();
+    case kind::status:
+      head_questions_.on(unpack<status>(what));
       break;
-    }
     case kind::package_wanted:
       environments_.shelf().on(*here_.net, from, unpack<package_wanted>(what));
       break;
@@ -420,13 +401,7 @@ void cluster::tell_head_again() {
   directory_->owner_renewed(here_.head.id);
   groups_->head_renewed();
   desk_->head_renewed();
-  std::vector<message> open;
-  {
-    const std::lock_guard guard(mutex_);
-    for (const auto& [request, asked] : names_) open.push_back(asked->asked);
-    if (status_) open.push_back(pack(ask_status{}));
-  }
-  for (message& one : open) here_.net->send(here_.head.id, std::move(one));
+  head_questions_.ask_again();
 }
 
 void cluster::process_gone(process_id gone, const std::string& cause) {
@@ -443,7 +418,9 @@ void cluster::process_gone(process_id gone, const std::string& cause) {
   // Who was told of everything by its node is told of nothing any more.
   const std::string why = "the node of this process is gone: " + cause;
   directory_->abandon_all(why);
+  groups_->abandon_all(why);
   objects_->cut_off(why);
+  head_questions_.fail(why);
   end(why);
 }
 
@@ -457,50 +434,7 @@ void cluster::task_stopped(detail::task& task) noexcept { owner_->task_stopped(t
 
 // -- names ----------------------------------------------------------------------------------------
 
-std::uint64_t cluster::next_request() {
-  const std::lock_guard guard(mutex_);
-  return ++last_request_;
-}
-
-name_reply cluster::ask_names(message what, std::uint64_t request, const char* for_what) {
-  auto asked = std::make_shared<question<name_reply>>();
-  asked->asked = what;
-  {
-    const std::lock_guard guard(mutex_);
-    names_[request] = asked;
-  }
-  here_.net->send(here_.head.id, std::move(what));
-  try {
-    detail::wait_until_ready(*asked->answered, clock::now() + answer_timeout);
-  } catch (const get_timeout_error&) {
-    const std::lock_guard guard(mutex_);
-    names_.erase(request);
-    throw connection_error(std::string(for_what) +
-                           ": the head of the cluster did not answer within " +
-                           std::to_string(answer_timeout.count()) + " s; see 'troupe status'");
-  }
-  return asked->reply;
-}
-
-status cluster::ask_head() {
-  auto asked = std::make_shared<question<status>>();
-  {
-    const std::lock_guard guard(mutex_);
-    if (status_) {
-      asked = status_;
-    } else {
-      status_ = asked;
-    }
-  }
-  here_.send(here_.head.id, ask_status{});
-  try {
-    detail::wait_until_ready(*asked->answered, clock::now() + answer_timeout);
-  } catch (const get_timeout_error&) {
-    throw connection_error("the head of the cluster did not answer within " +
-                           std::to_string(answer_timeout.count()) + " s; see 'troupe status'");
-  }
-  return asked->reply;
-}
+status cluster::ask_head() { return head_questions_.ask_status(); }
 
 detail::actor_core_ptr cluster::handle_of(const name_reply& known, const detail::class_info& info,
                                           std::string_view name) {
@@ -516,9 +450,9 @@ detail::actor_core_ptr cluster::find_actor(std::string_view name, std::string_vi
                                            const detail::class_info& info) {
   const std::string in =
       in_namespace.empty() ? here_.runtime().settings.job_namespace : std::string(in_namespace);
-  const std::uint64_t request = next_request();
-  const name_reply found =
-      ask_names(pack(find_name{request, in, std::string(name)}), request, "get_actor");
+  const std::uint64_t request = head_questions_.next_request();
+  const name_reply found = head_questions_.ask_names(
+      pack(find_name{request, in, std::string(name)}), request, "get_actor");
   if (!found.actor) {
     throw actor_name_error("there is no actor '" + std::string(name) + "'" +
                            (in.empty() ? "" : " in namespace '" + in + "'") +
@@ -597,11 +531,11 @@ detail::actor_core_ptr cluster::create_actor(const detail::class_info& info,
   const global_id id = manager_->own(std::move(plan));
   detail::actor_core_ptr handle = directory_->handle(id, info, std::string(o.name), true);
   if (!named.name.empty()) {
-    const std::uint64_t request = next_request();
-    const name_reply reply =
-        ask_names(pack(register_name{request, named.in_namespace, named.name,
-                                     std::string(info.name), id, here_.net->self()}),
-                  request, "remote");
+    const std::uint64_t request = head_questions_.next_request();
+    const name_reply reply = head_questions_.ask_names(
+        pack(register_name{request, named.in_namespace, named.name, std::string(info.name), id,
+                           here_.net->self()}),
+        request, "remote");
     if (!reply.done) {
       manager_->kill(id.local, exit_reason::out_of_scope, "its name is taken", false);
       if (o.get_if_exists) return handle_of(reply, info, o.name);
@@ -645,7 +579,7 @@ detail::actor_core_ptr cluster::adopt_by_head(const detail::class_info& info,
   }
   message carrier;
   adopt_actor order;
-  order.request = next_request();
+  order.request = head_questions_.next_request();
   order.job = here_.job;
   order.constructor = plan.constructor;
   order.class_name = plan.class_name;
@@ -655,7 +589,7 @@ detail::actor_core_ptr cluster::adopt_by_head(const detail::class_info& info,
   const std::uint64_t request = order.request;
   message packed = pack(std::move(order));
   packed.attachments = std::move(carrier.attachments);
-  const name_reply reply = ask_names(std::move(packed), request, "remote");
+  const name_reply reply = head_questions_.ask_names(std::move(packed), request, "remote");
   if (!reply.done && !given.get_if_exists) {
     throw actor_name_error("the name '" + std::string(given.name) +
                            "' is taken by an actor of class " + reply.class_name +

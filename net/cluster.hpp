@@ -21,6 +21,7 @@
 #include "net/endpoint.hpp"
 #include "net/environments.hpp"
 #include "net/gpu_memory_reports.hpp"
+#include "net/head_questions.hpp"
 #include "net/object_sharing.hpp"
 #include "net/output_printer.hpp"
 #include "net/process.hpp"
@@ -79,15 +80,6 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   detail::stored_ptr load_stored(detail::input_archive& archive, bool given) override;
 
  private:
-  /// An answer that a thread of the user's waits for.
-  template <class Reply>
-  struct question {
-    detail::object_ptr answered = detail::object_ptr::adopt(new detail::value_object<void>);
-    Reply reply;
-    message asked;  ///< to be asked again of another life of the head
-  };
-  using name_question = std::shared_ptr<question<name_reply>>;
-
   // -- endpoint_handler ---------------------------------------------------------------------------
   void received(process_id from, message&& what) override;
   void unreachable(process_id peer, const std::string& why) override;
@@ -97,8 +89,6 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   void process_gone(process_id gone, const std::string& cause);
   /// Asks and tells the head again what it may not have heard.
   void tell_head_again();
-  name_reply ask_names(message what, std::uint64_t request, const char* for_what);
-  std::uint64_t next_request();
   actor_plan plan_of(const detail::class_info& info, detail::actor_call& creation,
                      const options& given);
   detail::actor_core_ptr adopt_by_head(const detail::class_info& info, detail::actor_call& creation,
@@ -113,6 +103,7 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   void watch_fence();
 
   process here_;
+  head_questions head_questions_;
   std::string node_folder_;
   struct fence {
     std::chrono::milliseconds after{0};  ///< 0: there is none
@@ -142,9 +133,6 @@ class cluster final : public core::cluster_link, public core::sharing, public en
   std::optional<registered> registration_;  // guarded by mutex_, as below
   std::string ended_;                       // why the node wants nothing more of this process
   bool node_lost_ = false;
-  std::uint64_t last_request_ = 0;
-  std::unordered_map<std::uint64_t, name_question> names_;
-  std::shared_ptr<question<status>> status_;
 
   std::unique_ptr<endpoint> net_;  // last: its thread calls the others
 };

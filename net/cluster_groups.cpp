@@ -29,13 +29,19 @@ cluster_groups::question_ptr cluster_groups::ask(ask_group what, bool fails) {
   asked->answered = detail::object_ptr::adopt(new detail::value_object<void>);
   asked->fails = fails;
   asked->reply.group = what.group;
+  std::string abandoned;
   {
     const std::lock_guard guard(mutex_);
+    abandoned = abandoned_;
     what.request = ++last_request_;
     asked->asked = what;
-    open_.emplace(what.request, asked);
+    if (abandoned.empty()) open_.emplace(what.request, asked);
   }
-  here_.send(here_.head.id, std::move(what));
+  if (abandoned.empty()) {
+    here_.send(here_.head.id, std::move(what));
+  } else {
+    signal(asked->answered).set_failure(failure_with<connection_error>(abandoned));
+  }
   return asked;
 }
 
@@ -167,15 +173,15 @@ void cluster_groups::on(process_id, group_reply what) {
   }
 }
 
-void cluster_groups::abandon_all() {
+void cluster_groups::abandon_all(const std::string& why) {
   std::unordered_map<std::uint64_t, question_ptr> left;
   {
     const std::lock_guard guard(mutex_);
     left.swap(open_);
+    if (abandoned_.empty()) abandoned_ = why;
   }
   for (const auto& [request, asked] : left) {
-    signal(asked->answered)
-        .set_failure(failure_with<connection_error>("this process has left the cluster"));
+    signal(asked->answered).set_failure(failure_with<connection_error>(why));
   }
 }
 

@@ -32,7 +32,7 @@ class cluster_groups final : public core::placement_groups {
   /// Another life of the head: it is told and asked again what it may not have heard.
   void head_renewed();
   /// This process has left the cluster: nobody answers any more.
-  void abandon_all();
+  void abandon_all(const std::string& why);
 
  private:
   struct question {
@@ -50,6 +50,7 @@ class cluster_groups final : public core::placement_groups {
   std::uint64_t last_group_ = 0;  // guarded by mutex_, as below
   std::uint64_t last_request_ = 0;
   std::unordered_map<std::uint64_t, question_ptr> open_;
+  std::string abandoned_;                          ///< why; empty: it was not
   std::map<global_id, create_group> unconfirmed_;  ///< that the head has not said it knows
   std::deque<global_id> removed_;                  ///< the last
 };

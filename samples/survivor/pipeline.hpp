@@ -1,4 +1,4 @@
-// The pipeline: it has no line about failures.
+/// The pipeline: it has no line about failures.
 #pragma once
 
 #include <string>

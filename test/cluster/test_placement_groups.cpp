@@ -75,7 +75,10 @@ TEST_CASE("bundles lie on several nodes by their strategy, and groups that race 
 
 TEST_CASE("the bundle of a node that is killed is placed anew, and its actor begins again in it") {
   const three_nodes on;
-  started_program driver({program, "node_loss"}, environment_of(on.cluster));
+  // By the head's node, which stays.
+  auto environment = environment_of(on.cluster);
+  environment[1] = "TROUPE_ADDRESS=" + on.cluster.file_of("n1").self.remote;
+  started_program driver({program, "node_loss"}, environment);
   std::string first;
   std::string second;
   std::istringstream names(driver.hear().value_or(""));

@@ -36,7 +36,10 @@ class programs {
     CHECK(ran.code == 0);
     CHECK_THAT(ran.out, contains("ok"));
   }
-  std::int64_t head_pid() const { return head_.pid; }
+  const troupe::net::node_file& head() const { return head_; }
+  troupe::net::node_file add_node(const std::string& name) const {
+    return cluster_.start_node(name, head_.head, {"--num-cpus=2"});
+  }
 
  private:
   daemons cluster_;
@@ -109,10 +112,14 @@ TEST_CASE("a generator whose worker dies goes on in another one, and gives nothi
 
 TEST_CASE("a program whose node is killed gets errors, and ends") {
   const programs on;
-  started_program driver({program, "lose_node"}, on.environment());
+  const bool is_head = GENERATE(true, false);
+  const troupe::net::node_file node = is_head ? on.head() : on.add_node("n1");
+  auto environment = on.environment();
+  environment[1] = "TROUPE_ADDRESS=" + node.self.remote;
+  started_program driver({program, "lose_node"}, environment);
   const std::int64_t worker = worker_of(driver);
   REQUIRE(worker != 0);
-  ::kill(static_cast<pid_t>(on.head_pid()), SIGKILL);
+  ::kill(static_cast<pid_t>(node.pid), SIGKILL);
   CHECK_THAT(driver.said_to_end(), contains("ok"));
   CHECK(eventually([&] { return !process_lives(worker); }));
 }

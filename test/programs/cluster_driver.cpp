@@ -367,6 +367,19 @@ void lose_node() {
   std::cout << "ready " << ::getpid() << ' ' << host << std::endl;
   CHECK_THROWS_AS(fetch(t), troupe::connection_error);
   CHECK_THROWS_AS(fetch(remote<add>(1, 2)), troupe::connection_error);
+  // What it asks the head is refused at once, with the reason.
+  const auto says_why = [](auto&& ask) {
+    try {
+      ask();
+    } catch (const troupe::connection_error& e) {
+      return std::string(e.what()).find("the node of this process is gone") != std::string::npos;
+    }
+    return false;
+  };
+  CHECK(says_why([] { troupe::get_actor<counter>("nobody"); }));
+  CHECK(says_why([] { troupe::list_placement_groups(); }));
+  const troupe::placement_group group({.bundles = {{.num_cpus = 1}}});
+  CHECK(says_why([&] { fetch(group.ready()); }));
   // Its worker dies with the node, though perhaps a moment later.
   bool died = false;
   for (const auto until = std::chrono::steady_clock::now() + 60s;
