@@ -198,6 +198,7 @@ memory_use object_store::implementation::report() const {
 }
 
 void object_store::implementation::lose(process_id who, const std::string& cause) {
+  gone_.insert(who);
   pids_.erase(who);
   std::erase_if(connections_, [&](const auto& entry) {
     if (entry.second.process != who) return false;

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "net/bounded_set.hpp"
 #include "net/bulk_sink.hpp"
 #include "net/bulk_source.hpp"
 #include "net/bulk_state.hpp"
@@ -138,6 +139,7 @@ class object_store::implementation {
   std::map<transfer_key, transfer> transfers_;
   std::unordered_map<store_ticket, transfer_key> transfer_tickets_;
   std::map<stored_id, receive_into> receiving_;
+  bounded_set<process_id> gone_;                       ///< that have died
   std::unordered_map<process_id, std::int64_t> pids_;  ///< of those that are connected
   store_use measured_;
 

@@ -99,7 +99,9 @@ void object_store::implementation::act(const ask_chunk& e) {
                     .memory = shared_->region.writable(into->second.offset + e.offset, e.size)});
     }
   }
-  if (!net_.send(e.source, pack(wanted))) pulls_.process_gone(e.source, "it cannot be reached");
+  if (gone_.contains(e.source) || !net_.send(e.source, pack(wanted))) {
+    pulls_.process_gone(e.source, "it cannot be reached");
+  }
 }
 
 void object_store::implementation::chunk_came(process_id from, const value_chunk& what,
@@ -129,7 +131,8 @@ void object_store::implementation::act(const copy_evicted& e) {
 }
 
 void object_store::implementation::act(const ask_home& e) {
-  if (!net_.send(e.home, pack(pull_value{e.id, true}))) {
+  // The death of a node is told once, and its values may be asked for after that.
+  if (gone_.contains(e.home) || !net_.send(e.home, pack(pull_value{e.id, true}))) {
     pulls_.process_gone(e.home, "it cannot be reached");
   }
 }

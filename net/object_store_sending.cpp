@@ -13,6 +13,8 @@ void object_store::implementation::dispatch(process_id from, const message& what
     case kind::drop_value:
       return state_.drop(unpack<drop_value>(what).value);
     case kind::pull_value: {
+      // A node that ends may have asked until the end: nobody would say when it has got its value.
+      if (gone_.contains(from)) return;
       const auto asked = unpack<pull_value>(what);
       if (state_.size_of(asked.value) == 0) return refuse_source(from, asked.value);
       return spread_.asked(asked.value, from, asked.keeps);
@@ -24,7 +26,8 @@ void object_store::implementation::dispatch(process_id from, const message& what
     case kind::channel_offered:
       return channel_came(from, unpack<channel_offered>(what));
     case kind::pull_chunk:
-      return chunk_asked(from, unpack<pull_chunk>(what));
+      if (!gone_.contains(from)) chunk_asked(from, unpack<pull_chunk>(what));
+      return;
     case kind::value_chunk:
       return chunk_came(from, unpack<value_chunk>(what), what);
     case kind::end_pull:

@@ -144,6 +144,16 @@ TEST_CASE("a value that is not there is lost") {
   CHECK_THROWS_AS(client->pin({node.endpoint.id(), 99}, {}, {}), troupe::object_lost_error);
 }
 
+TEST_CASE("a value of a node whose end was told is lost at once, also when it is asked for later") {
+  node_part node;
+  node_part other;  // it is there still, and answers nothing
+  const auto client = store_client::connect(node.path(), 100);
+  node.store.process_gone(other.endpoint.id(), "it was stopped");
+  CHECK_THROWS_AS(client->pin({other.endpoint.id(), 1}, other.endpoint.self(),
+                              std::chrono::steady_clock::now() + patience),
+                  troupe::object_lost_error);
+}
+
 TEST_CASE("clients of a store that ends get an error, and what they read stays readable") {
   auto node = std::make_unique<node_part>();
   const auto client = store_client::connect(node->path(), 100);

@@ -108,6 +108,7 @@ bool node_store::has(std::uint64_t offset, std::uint64_t size, std::uint64_t ver
 }
 
 void node_store::lose(process_id who, const std::string& cause) {
+  gone_.insert(who);
   std::erase_if(tickets_, [who](const auto& entry) { return entry.second.client == who; });
   std::erase_if(transfers_, [who](const auto& entry) { return entry.first.first == who; });
   std::erase_if(transfer_tickets_, [who](const auto& entry) { return entry.second.first == who; });
@@ -167,6 +168,7 @@ void node_store::on(process_id, const net::drop_value& what) {
   carry_out();
 }
 void node_store::on(process_id from, const net::pull_value& what) {
+  if (gone_.contains(from)) return;
   if (state_.size_of(what.value) == 0) return refuse_source(from, what.value);
   spread_.asked(what.value, from, what.keeps);
   carry_out();
@@ -181,6 +183,7 @@ void node_store::on(process_id, const net::value_source& what) {
   carry_out();
 }
 void node_store::on(process_id from, const net::pull_chunk& what) {
+  if (gone_.contains(from)) return;
   const transfer_key key{from, what.value};
   const auto at = transfers_.find(key);
   if (at == transfers_.end()) {
@@ -340,7 +343,7 @@ void node_store::act(const net::stop_pull& e) {
 }
 void node_store::act(const net::copy_evicted& e) { net_.send(e.id.owner, net::copy_dropped{e.id}); }
 void node_store::act(const net::ask_home& e) {
-  if (!net_.send(e.home, net::pull_value{e.id, true})) {
+  if (gone_.contains(e.home) || !net_.send(e.home, net::pull_value{e.id, true})) {
     pulls_.process_gone(e.home, "it cannot be reached");
   }
 }
@@ -352,7 +355,9 @@ void node_store::act(const net::ask_chunk& e) {
   wanted.value = e.id;
   wanted.offset = e.offset;
   wanted.size = e.size;
-  if (!net_.send(e.source, wanted)) pulls_.process_gone(e.source, "it cannot be reached");
+  if (gone_.contains(e.source) || !net_.send(e.source, wanted)) {
+    pulls_.process_gone(e.source, "it cannot be reached");
+  }
 }
 void node_store::act(const net::end_transfer& e) { net_.send(e.source, net::end_pull{e.id}); }
 void node_store::act(const net::tell_home& e) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "net/bounded_set.hpp"
 #include "net/pull_state.hpp"
 #include "net/store_state.hpp"
 #include "test/sim/network.hpp"
@@ -105,6 +106,7 @@ class node_store {
   net::store_state state_;
   net::pull_state pulls_;
   net::spread_state spread_;
+  net::bounded_set<process_id> gone_;  ///< that have died
   std::vector<std::uint64_t> memory_;
   std::map<std::uint64_t, std::uint64_t> file_;
   net::store_ticket last_ticket_ = 0;
