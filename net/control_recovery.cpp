@@ -12,7 +12,8 @@ constexpr std::size_t most_obituaries = 4'096;
 
 }  // namespace
 
-void control_state::recover(time now, stored_cluster&& known) {
+void control_state::recover(time now, stored_cluster&& known,
+                            const std::vector<stored_actor>& detached) {
   for (process_died& one : known.dead) {
     dead_.insert(one.process);
     effects_.emplace_back(forget_process{one.process});
@@ -29,7 +30,16 @@ void control_state::recover(time now, stored_cluster&& known) {
     (one.ended ? ended_jobs_ : jobs_).emplace(id, job{std::move(one.started)});
   }
   next_job_ = known.next_job;
+  const auto is_over = [&](const stored_name& one) {
+    return one.owner.id == settings_.self.id &&
+           std::none_of(detached.begin(), detached.end(),
+                        [&](const stored_actor& actor) { return actor.local == one.actor.local; });
+  };
   for (stored_name& one : known.names) {
+    if (is_over(one)) {  // the head died before it had stored that the name is free again
+      keep(remove_row(store_table::names, key_of(one.in_namespace, one.name)));
+      continue;
+    }
     names_.emplace(std::pair(std::move(one.in_namespace), std::move(one.name)),
                    name{std::move(one.class_name), one.actor, std::move(one.owner)});
   }

@@ -74,8 +74,9 @@ class control_state {
   std::vector<control_effect> take_effects();
 
   /// Takes up what an earlier life of the head has stored; before anything else. Its nodes are
-  /// awaited for `node_timeout`; what does not come back by then is dead.
-  void recover(time now, stored_cluster&& known);
+  /// awaited for `node_timeout`; what does not come back by then is dead. `detached`: the actors
+  /// that the head has owned and that are not over; their names are theirs.
+  void recover(time now, stored_cluster&& known, const std::vector<stored_actor>& detached);
 
   // -- of nodes -----------------------------------------------------------------------------------
   void received(time now, process_id from, join_cluster what);

@@ -249,7 +249,7 @@ class head::implementation final : public endpoint_handler, public detached_host
     auto actors = std::move(known.actors);
     const auto lives = std::move(known.lives);
     const std::uint32_t life = known.life;
-    control_->recover(clock::now(), std::move(known));
+    control_->recover(clock::now(), std::move(known), actors);
     detached_->recover(life, std::move(actors), lives);
     carry_out();
     for (auto& [from, what] : std::exchange(early_, {})) received(from, std::move(what));

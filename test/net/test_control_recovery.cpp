@@ -86,7 +86,8 @@ class mortal_control {
     settings.own_node = head_node;
     settings.life = life_;
     state = std::make_unique<net::control_state>(settings);
-    state->recover(now, std::move(known));
+    const std::vector<net::stored_actor> actors = std::move(known.actors);
+    state->recover(now, std::move(known), actors);
     take();
   }
   void take() {
@@ -201,6 +202,22 @@ TEST_CASE("a name asked for twice by the same actor is given, for the answer may
   c.come_back(3, {30});
   CHECK(c.reg(30, "chef").done);
   CHECK_FALSE(c.reg(30, "chef", 6).done);
+}
+
+TEST_CASE(
+    "a name whose detached actor has ended is free, although the head died before it said so") {
+  mortal_control c;
+  c.join(3);
+  c.tell(3, net::process_joined{30});
+  REQUIRE(c.reg(head, "chef").done);  // of an actor of which nothing is stored any more
+  REQUIRE(c.reg(30, "cook").done);
+  c.die_and_begin_again();
+  c.come_back(3, {30});
+  CHECK_FALSE(c.find("chef").actor);
+  CHECK(c.find("cook").actor);
+  CHECK(c.reg(30, "chef", 7).done);
+  c.die_and_begin_again();
+  CHECK(c.find("chef").actor == net::global_id{30, 7});
 }
 
 TEST_CASE("the program of a job that has ended is kept while a detached actor needs it") {

@@ -38,7 +38,7 @@ void head_process::begin() {
   known.life = life_;
   auto actors = std::move(known.actors);
   const auto lives = std::move(known.lives);
-  control_->recover(sim_.w.now(), std::move(known));
+  control_->recover(sim_.w.now(), std::move(known), actors);
   recover(std::move(actors), lives);
   carry_out();
   tick();

@@ -1,4 +1,5 @@
 #include "test/sim/simulation.hpp"
+#include "net/bundle_placement.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -306,7 +307,7 @@ void simulation::run() {
           for (const auto& [id, one] : programs) {
             if (!one->is_worker()) {
               throw violation("driver " + name_of(id) + " waits for ever: " + one->waits_for() +
-                              describe_nodes());
+                              describe_detached() + describe_nodes());
             }
           }
         }
@@ -324,6 +325,19 @@ void simulation::run() {
   }
   check_the_end();
   out_.virtual_time = w.now() - began;
+}
+
+/// What is left for the drivers that put away what is detached.
+std::string simulation::describe_detached() const {
+  if (head_ == nullptr) return " there is no head;";
+  const net::status of = head_->control().make_status();
+  std::string text = " " + std::to_string(watch.promised()) + " detached are promised;";
+  for (const auto& a : of.actors) text += " actor " + a.name + (a.detached ? ", detached;" : ";");
+  for (const auto& g : of.groups) {
+    text += " group '" + g.name + "' of " + name_of(g.id.owner) + ", " + net::to_text(g.phase) +
+            (g.detached ? ", detached;" : ";");
+  }
+  return text;
 }
 
 bool simulation::any_driver() const {

@@ -108,6 +108,7 @@ class simulation {
   program* any(bool worker);
   bool any_driver() const;
   std::string describe_nodes() const;
+  std::string describe_detached() const;
 
   const settings wanted_;
   result& out_;
