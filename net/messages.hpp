@@ -700,10 +700,11 @@ struct value_chunk {
   static constexpr auto what = kind::value_chunk;
   global_id value;
   std::uint64_t offset = 0;
-  bool missing = false;  ///< the source does not have the value (any more)
+  bool missing = false;  ///< the source does not have the value (any more), or
+  std::string no_room;   ///< why it has no memory to read it back from its disk
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(value, offset, missing);
+    archive(value, offset, missing, no_room);
   }
 };
 

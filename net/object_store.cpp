@@ -256,7 +256,7 @@ void object_store::implementation::act(const answer_refused& e) {
   if (const auto at = transfer_tickets_.find(e.ticket); at != transfer_tickets_.end()) {
     const transfer_key key = at->second;
     transfer_tickets_.erase(at);
-    return transfer_refused(key);
+    return transfer_refused(key, e);
   }
   store_reply reply;
   reply.refused = e.why;

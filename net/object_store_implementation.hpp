@@ -87,10 +87,10 @@ class object_store::implementation {
   void refuse_source(process_id to, stored_id id);
   void offer_channel(process_id to);
   void chunk_asked(process_id by, pull_chunk&& what);
-  void send_missing(process_id to, const pull_chunk& what);
+  void send_missing(process_id to, const pull_chunk& what, const std::string& no_room = {});
   void send_chunk(process_id to, const transfer& of, const pull_chunk& what);
   void transfer_pinned(const transfer_key& key, const answer_pinned& e);
-  void transfer_refused(const transfer_key& key);
+  void transfer_refused(const transfer_key& key, const answer_refused& e);
   void end_transfer_to(process_id by, stored_id id);
   void act(const value_freed& e) { spread_.freed(e.id); }
   void act(const name_source& e);

@@ -106,7 +106,7 @@ void object_store::implementation::act(const ask_chunk& e) {
 
 void object_store::implementation::chunk_came(process_id from, const value_chunk& what,
                                               const message& carrier) {
-  if (what.missing) return pulls_.missing(what.value, from);
+  if (what.missing) return pulls_.missing(what.value, from, what.no_room);
   const auto into = receiving_.find(what.value);
   if (into == receiving_.end() || carrier.attachments.size() != 1) return;
   const std::span<const std::byte> bytes = carrier.attachments.front().bytes();
@@ -151,7 +151,7 @@ void object_store::implementation::act(const pull_complete& e) {
 }
 void object_store::implementation::act(const pull_hopeless& e) {
   stop_receiving(e.id);
-  state_.pull_failed(e.id, e.why);
+  state_.pull_failed(e.id, e.why, e.refusal);
 }
 
 }  // namespace troupe::net

@@ -90,11 +90,13 @@ void object_store::implementation::chunk_asked(process_id by, pull_chunk&& what)
   send_chunk(by, at->second, what);
 }
 
-void object_store::implementation::send_missing(process_id to, const pull_chunk& what) {
+void object_store::implementation::send_missing(process_id to, const pull_chunk& what,
+                                                const std::string& no_room) {
   value_chunk none;
   none.value = what.value;
   none.offset = what.offset;
   none.missing = true;
+  none.no_room = no_room;
   net_.send(to, pack(none));
 }
 
@@ -114,7 +116,7 @@ void object_store::implementation::send_chunk(process_id to, const transfer& of,
                     bytes, of.pin)) {
     return;
   }
-  message packed = pack(value_chunk{what.value, what.offset, false});
+  message packed = pack(value_chunk{what.value, what.offset, false, {}});
   packed.attachments.emplace_back(bytes, of.pin);
   net_.send(to, std::move(packed));
 }
@@ -131,9 +133,11 @@ void object_store::implementation::transfer_pinned(const transfer_key& key,
   for (const pull_chunk& one : std::exchange(of.asked, {})) send_chunk(key.first, of, one);
 }
 
-void object_store::implementation::transfer_refused(const transfer_key& key) {
+void object_store::implementation::transfer_refused(const transfer_key& key,
+                                                    const answer_refused& e) {
   const auto at = transfers_.find(key);
-  for (const pull_chunk& one : at->second.asked) send_missing(key.first, one);
+  const std::string no_room = e.why == store_refusal::full ? e.text : std::string();
+  for (const pull_chunk& one : at->second.asked) send_missing(key.first, one, no_room);
   transfers_.erase(at);
 }
 

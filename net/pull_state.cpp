@@ -41,12 +41,12 @@ void pull_state::located(stored_id id, std::uint64_t size, process_id source) {
   }
 }
 
-void pull_state::refused(stored_id id, const std::string& why) {
+void pull_state::refused(stored_id id, const std::string& why, store_refusal refusal) {
   const auto at = pulls_.find(id);
   if (at == pulls_.end()) return;
   const bool wanted = at->second.wanted;
   pulls_.erase(at);
-  if (wanted) effects_.emplace_back(pull_hopeless{id, why});
+  if (wanted) effects_.emplace_back(pull_hopeless{id, why, refusal});
 }
 
 void pull_state::memory_granted(stored_id id) {
@@ -125,12 +125,15 @@ void pull_state::lost_source(stored_id id, pull& of) {
   effects_.emplace_back(ask_home{of.home, id});
 }
 
-void pull_state::missing(stored_id id, process_id source) {
+void pull_state::missing(stored_id id, process_id source, const std::string& no_room) {
   const auto at = pulls_.find(id);
   if (at == pulls_.end() || at->second.source != source) return;
   if (at->second.home == 0) return refused(id, "the node that it was made on is gone");
   if (source == at->second.home) {
     effects_.emplace_back(tell_home{source, id, source, false});
+    if (!no_room.empty()) {  // it is there, and need not be made again
+      return refused(id, "on the node that it was made on: " + no_room, store_refusal::full);
+    }
     return refused(id, "its node does not have it any more");
   }
   lost_source(id, at->second);

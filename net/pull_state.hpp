@@ -49,6 +49,7 @@ struct pull_complete {
 struct pull_hopeless {
   stored_id id;
   std::string why;
+  store_refusal refusal = store_refusal::lost;
 };
 using pull_effect = std::variant<ask_home, value_located, ask_chunk, end_transfer, tell_home,
                                  pull_complete, pull_hopeless>;
@@ -69,7 +70,7 @@ class pull_state {
 
   void begin(stored_id id, process_id home);
   void located(stored_id id, std::uint64_t size, process_id source);
-  void refused(stored_id id, const std::string& why);
+  void refused(stored_id id, const std::string& why, store_refusal refusal = store_refusal::lost);
   /// There is memory for it.
   void memory_granted(stored_id id);
   /// Whether those bytes were asked for from that process: only then may they be copied.
@@ -80,8 +81,9 @@ class pull_state {
   void set_wide(process_id source, bool wide);
   /// It did not come by the way by which it was asked for: it is asked for again.
   void undelivered(stored_id id, process_id source, std::uint64_t offset);
-  /// The source does not have it (any more).
-  void missing(stored_id id, process_id source);
+  /// The source does not have it (any more), or has no room to read it back from its disk and says
+  /// why.
+  void missing(stored_id id, process_id source, const std::string& no_room = {});
   void process_gone(process_id who, const std::string& cause);
   /// Nobody wants it any more.
   void stop(stored_id id);

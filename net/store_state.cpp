@@ -450,9 +450,12 @@ void store_state::pull_located(time now, stored_id id, std::uint64_t size) {
   entry* const of = find(id);
   if (of == nullptr || of->at != place::fetching || of->offset || of->size != 0) return;
   if (size > memory_.capacity()) {
-    return pull_failed(id, "it has " + bytes_text(size) + " and this node's store only " +
-                               bytes_text(memory_.capacity()) +
-                               ": start the node with a larger --object-store-memory");
+    effects_.emplace_back(stop_pull{id});
+    return pull_failed(id,
+                       "it has " + bytes_text(size) + " and this node's store only " +
+                           bytes_text(memory_.capacity()) +
+                           ": start the node with a larger --object-store-memory",
+                       store_refusal::too_large);
   }
   of->size = size;
   want_memory(now, *of);
@@ -466,10 +469,10 @@ void store_state::pulled(stored_id id) {
   settle(*of);
 }
 
-void store_state::pull_failed(stored_id id, const std::string& why) {
+void store_state::pull_failed(stored_id id, const std::string& why, store_refusal refusal) {
   entry* const of = find(id);
   if (of == nullptr || of->at != place::fetching) return;
-  refuse_waiting(*of, store_refusal::lost, why);
+  refuse_waiting(*of, refusal, why);
   erase(*of);
 }
 

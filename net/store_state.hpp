@@ -157,7 +157,8 @@ class store_state {
   void restored(stored_id id, const std::string& failure);
   void pull_located(time now, stored_id id, std::uint64_t size);
   void pulled(stored_id id);
-  void pull_failed(stored_id id, const std::string& why);
+  void pull_failed(stored_id id, const std::string& why,
+                   store_refusal refusal = store_refusal::lost);
 
   /// To be called every 100 ms or so while there is anything in it.
   void tick(time now);

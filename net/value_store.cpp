@@ -243,7 +243,9 @@ void value_store::carry_out() {
       } else if (const auto* const complete = std::get_if<pull_complete>(&effect)) {
         end(complete->id, nullptr);
       } else if (const auto* const lost = std::get_if<pull_hopeless>(&effect)) {
-        end(lost->id, failure_with<object_lost_error>(lost->why));
+        end(lost->id, lost->refusal == store_refusal::full
+                          ? failure_with<out_of_memory_error>(lost->why)
+                          : failure_with<object_lost_error>(lost->why));
       }
     }
   }
@@ -266,7 +268,7 @@ void value_store::on(const value_source& what) {
 void value_store::on(process_id from, const value_chunk& what, const message& carrier) {
   const std::lock_guard guard(mutex_);
   if (what.missing) {
-    pulls_.missing(what.value, from);
+    pulls_.missing(what.value, from, what.no_room);
   } else {
     const auto at = fetches_.find(what.value);
     if (at == fetches_.end() || carrier.attachments.size() != 1) return;

@@ -125,6 +125,24 @@ TEST_CASE("a source that has thrown its copy away is replaced; the home is not")
   CHECK(only<pull_hopeless>(pulls.take_effects()).size() == 1);
 }
 
+TEST_CASE("a value that its home has no memory to read back is there, and is not called lost") {
+  pull_state pulls = begun(home);
+  pulls.take_effects();
+  pulls.missing(value, home, "1 MiB of 1 MiB are in use");
+  const auto effects = pulls.take_effects();
+  const auto ended = only<pull_hopeless>(effects);
+  REQUIRE(ended.size() == 1);
+  CHECK(ended.front().refusal == store_refusal::full);
+  CHECK(ended.front().why.find("1 MiB of 1 MiB") != std::string::npos);
+  CHECK(only<tell_home>(effects).size() == 1);
+  pull_state gone = begun(home);
+  gone.take_effects();
+  gone.missing(value, home);
+  const auto lost = only<pull_hopeless>(gone.take_effects());
+  REQUIRE(lost.size() == 1);
+  CHECK(lost.front().refusal == store_refusal::lost);
+}
+
 TEST_CASE("when the home dies a transfer from another source goes on to its end") {
   pull_state pulls = begun(2);
   auto asked = only<ask_chunk>(pulls.take_effects());

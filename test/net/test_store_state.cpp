@@ -324,6 +324,30 @@ TEST_CASE("a pull that nobody waits for any more is stopped, and its memory is f
   CHECK_FALSE(s.state.holds(far));
 }
 
+TEST_CASE("a value of another node that is larger than the store is refused each time, not lost") {
+  store s(64 * kib);
+  const stored_id far{2, 7};
+  for (std::size_t i = 1; i <= 2; ++i) {
+    const auto p = s.pin(a, far);
+    CHECK(s.pulls.size() == i);
+    s.state.pull_located(s.now, far, 65 * kib);
+    s.work();
+    CHECK(s.stopped.size() == i);
+    REQUIRE(s.refused.contains(p));
+    CHECK(s.refused.at(p).why == store_refusal::too_large);
+  }
+}
+
+TEST_CASE("a value that its node has no memory to read back is not lost") {
+  store s;
+  const stored_id far{2, 7};
+  const auto p = s.pin(a, far);
+  s.state.pull_failed(far, "no memory", store_refusal::full);
+  s.work();
+  REQUIRE(s.refused.contains(p));
+  CHECK(s.refused.at(p).why == store_refusal::full);
+}
+
 TEST_CASE("copies of other nodes' values are evicted first") {
   store s;
   const stored_id far{2, 7};

@@ -202,7 +202,10 @@ void daemon::act(const net::send_from_node& e) {
         if constexpr (std::is_same_v<T, net::open_lease> || std::is_same_v<T, net::lease_resumed>) {
           monitor::check_resources(node_);
         }
-        if constexpr (std::is_same_v<T, net::process_died>) store_.lose(what.process, what.cause);
+        if constexpr (std::is_same_v<T, net::process_died>) {
+          sim_.watch.declared_dead(what.process);
+          store_.lose(what.process, what.cause);
+        }
         if constexpr (std::is_same_v<T, net::open_lease>) {
           ++sim_.watch.counted.leases;
           sim_.w.record(lease_given, id(), what.lease, [&] {

@@ -170,6 +170,9 @@ void head_process::act(const net::send_from_control& e) {
             ++sim_.watch.counted.recovered;
           }
         }
+        if constexpr (std::is_same_v<T, net::process_died>) {
+          sim_.watch.declared_dead(what.process);
+        }
         if (e.at_once) {
           net_.send(e.to, std::move(what));
         } else {

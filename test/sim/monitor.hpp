@@ -61,6 +61,11 @@ class monitor {
     of.ended = true;
   }
 
+  // -- processes ----------------------------------------------------------------------------------
+  /// Others are told that it is dead; it may live on for a while, ending or cut off.
+  void declared_dead(net::process_id id) { declared_dead_.insert(id); }
+  bool is_declared_dead(net::process_id id) const { return declared_dead_.contains(id); }
+
   // -- actors -------------------------------------------------------------------------------------
   /// Its constructor has run.
   void actor_lives(net::global_id id, std::uint32_t life);
@@ -99,6 +104,7 @@ class monitor {
     return std::to_string(id.local) + " of process " + std::to_string(id.owner % 1'000'000);
   }
   std::unordered_map<net::global_id, call> calls_;
+  std::set<net::process_id> declared_dead_;
 
   struct detached {
     std::string name;  ///< when its creator knows that it is there

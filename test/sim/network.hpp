@@ -23,6 +23,7 @@ struct marked_chunk {
   net::global_id value;
   std::uint64_t offset = 0;
   bool missing = false;
+  std::string no_room;
   std::vector<std::uint64_t> marks;
 };
 

@@ -27,6 +27,13 @@ std::uint64_t mark(std::uint64_t version, std::uint64_t part) {
   return version * 0x9e3779b97f4a7c15U + part / unit;
 }
 
+enum record : std::uint64_t { store_says = 160 };
+
+std::string name_of(process_id id) { return std::to_string(id % 1'000'000); }
+std::string units_of(std::uint64_t offset, std::uint64_t size) {
+  return std::to_string(offset / unit) + "+" + std::to_string((size + unit - 1) / unit);
+}
+
 }  // namespace
 
 node_store::node_store(simulation& sim, endpoint& net)
@@ -36,6 +43,14 @@ node_store::node_store(simulation& sim, endpoint& net)
       pulls_(chunk, window),
       spread_(net.id()),
       memory_(48) {}
+
+template <class Text>
+void node_store::say(net::stored_id id, Text&& text) {
+  sim_.w.record(store_says, net_.id(), id.local, [&] {
+    return "store of " + name_of(net_.id()) + ": value " + std::to_string(id.local) + " of " +
+           name_of(id.owner) + " " + text();
+  });
+}
 
 /// Later, if the node's daemon still lives then.
 void node_store::soon(std::function<void()> f) {
@@ -60,6 +75,7 @@ void node_store::create(process_id client, std::uint64_t size, process_id owner,
 
 void node_store::seal(process_id client, net::stored_id id) {
   soon([this, client, id] {
+    say(id, [&] { return "is sealed by " + name_of(client); });
     state_.seal(sim_.w.now(), client, id);
     carry_out();
   });
@@ -109,6 +125,9 @@ bool node_store::has(std::uint64_t offset, std::uint64_t size, std::uint64_t ver
 
 void node_store::lose(process_id who, const std::string& cause) {
   gone_.insert(who);
+  sim_.w.record(store_says, net_.id(), who, [&] {
+    return "store of " + name_of(net_.id()) + " loses " + name_of(who) + ": " + cause;
+  });
   std::erase_if(tickets_, [who](const auto& entry) { return entry.second.client == who; });
   std::erase_if(transfers_, [who](const auto& entry) { return entry.first.first == who; });
   std::erase_if(transfer_tickets_, [who](const auto& entry) { return entry.second.first == who; });
@@ -119,6 +138,9 @@ void node_store::lose(process_id who, const std::string& cause) {
 }
 
 void node_store::cannot_reach(process_id who, const std::string& why) {
+  sim_.w.record(store_says, net_.id(), who, [&] {
+    return "store of " + name_of(net_.id()) + " cannot reach " + name_of(who) + ": " + why;
+  });
   pulls_.process_gone(who, why);
   carry_out();
 }
@@ -159,21 +181,27 @@ std::string node_store::describe() const {
 
 // -- messages -------------------------------------------------------------------------------------
 
-void node_store::on(process_id, const net::claim_value& what) {
+void node_store::on(process_id from, const net::claim_value& what) {
+  say(what.value, [&] { return "is claimed by " + name_of(from); });
   state_.claim(what.value);
   carry_out();
 }
-void node_store::on(process_id, const net::drop_value& what) {
+void node_store::on(process_id from, const net::drop_value& what) {
+  say(what.value, [&] { return "is dropped by " + name_of(from); });
   state_.drop(what.value);
   carry_out();
 }
 void node_store::on(process_id from, const net::pull_value& what) {
   if (gone_.contains(from)) return;
+  say(what.value, [&] { return "is asked for by " + name_of(from); });
   if (state_.size_of(what.value) == 0) return refuse_source(from, what.value);
   spread_.asked(what.value, from, what.keeps);
   carry_out();
 }
 void node_store::on(process_id, const net::value_source& what) {
+  say(what.value, [&] {
+    return what.refused.empty() ? "lies in " + name_of(what.source.id) : "is refused";
+  });
   if (what.refused.empty()) {
     net_.learn(what.source);
     pulls_.located(what.value, what.size, what.source.id);
@@ -191,6 +219,7 @@ void node_store::on(process_id from, const net::pull_chunk& what) {
     transfer& made = transfers_[key];
     made.ticket = ++last_ticket_;
     made.asked.push_back(what);
+    say(what.value, [&] { return "is read for " + name_of(from); });
     transfer_tickets_[made.ticket] = key;
     state_.pin(sim_.w.now(), from, made.ticket, what.value);
     return carry_out();
@@ -200,12 +229,16 @@ void node_store::on(process_id from, const net::pull_chunk& what) {
 }
 void node_store::on(process_id from, const marked_chunk& what) {
   if (what.missing) {
-    pulls_.missing(what.value, from);
+    say(what.value, [&] { return "is missing in " + name_of(from) + " " + what.no_room; });
+    pulls_.missing(what.value, from, what.no_room);
     return carry_out();
   }
   const auto into = receiving_.find(what.value);
   const std::uint64_t size = what.marks.size() * unit;
   if (into == receiving_.end() || !pulls_.expects(what.value, from, what.offset, size)) return;
+  say(what.value, [&] {
+    return "has its units " + units_of(what.offset, size) + " from " + name_of(from);
+  });
   const std::uint64_t at = (into->second.offset + what.offset) / unit;
   std::copy(what.marks.begin(), what.marks.end(),
             memory_.begin() + static_cast<std::ptrdiff_t>(at));
@@ -215,6 +248,7 @@ void node_store::on(process_id from, const marked_chunk& what) {
 void node_store::on(process_id from, const net::end_pull& what) {
   const auto at = transfers_.find({from, what.value});
   if (at == transfers_.end()) return;
+  say(what.value, [&] { return "is read for " + name_of(from) + " no more"; });
   if (at->second.ticket != 0) {
     transfer_tickets_.erase(at->second.ticket);
     state_.cancel(at->second.ticket);
@@ -233,6 +267,7 @@ void node_store::on(process_id from, const net::copy_dropped& what) {
   carry_out();
 }
 void node_store::on(process_id from, const net::drop_copy& what) {
+  say(what.value, [&] { return "shall go, says " + name_of(from); });
   if (what.value.owner == from) state_.drop(what.value);
   carry_out();
 }
@@ -243,8 +278,9 @@ void node_store::refuse_source(process_id to, net::stored_id id) {
   none.refused = "the node that it was made on does not have it any more";
   net_.send(to, std::move(none));
 }
-void node_store::send_missing(process_id to, const net::pull_chunk& what) {
-  net_.send(to, marked_chunk{what.value, what.offset, true, {}});
+void node_store::send_missing(process_id to, const net::pull_chunk& what,
+                              const std::string& no_room) {
+  net_.send(to, marked_chunk{what.value, what.offset, true, no_room, {}});
 }
 void node_store::send_chunk(process_id to, const transfer& of, const net::pull_chunk& what) {
   if (what.offset > of.size || what.size > of.size - what.offset) return send_missing(to, what);
@@ -253,6 +289,7 @@ void node_store::send_chunk(process_id to, const transfer& of, const net::pull_c
   net_.send(to, marked_chunk{what.value,
                              what.offset,
                              false,
+                             {},
                              {begin, begin + static_cast<std::ptrdiff_t>(what.size / unit)}});
 }
 
@@ -273,6 +310,10 @@ void node_store::carry_out() {
   }
 }
 
+void node_store::act(const net::answer_created& e) {
+  say(e.id, [&] { return "is being made at " + std::to_string(e.offset / unit); });
+  tell(e.ticket, {{}, e.id, e.offset, 0, {}});
+}
 void node_store::act(const net::answer_pinned& e) {
   const auto at = transfer_tickets_.find(e.ticket);
   if (at == transfer_tickets_.end()) return tell(e.ticket, {{}, e.id, e.offset, e.size, {}});
@@ -289,12 +330,16 @@ void node_store::act(const net::answer_refused& e) {
   if (at == transfer_tickets_.end()) return tell(e.ticket, {e.why, {}, 0, 0, e.text});
   const transfer_key key = at->second;
   transfer_tickets_.erase(at);
-  for (const net::pull_chunk& one : transfers_.at(key).asked) send_missing(key.first, one);
+  const std::string no_room = e.why == net::store_refusal::full ? e.text : std::string();
+  for (const net::pull_chunk& one : transfers_.at(key).asked) {
+    send_missing(key.first, one, no_room);
+  }
   transfers_.erase(key);
 }
 
 /// The first half is copied now, the second when it is done: nobody may write there meanwhile.
 void node_store::act(const net::spill_block& e) {
+  say(e.id, [&] { return "is spilled from " + units_of(e.offset, e.size); });
   const auto copy = [this, e](std::uint64_t from, std::uint64_t to) {
     for (std::uint64_t part = from; part < to; part += unit) {
       file_[e.file_offset + part] = memory_.at((e.offset + part) / unit);
@@ -313,6 +358,7 @@ void node_store::act(const net::spill_block& e) {
   });
 }
 void node_store::act(const net::restore_block& e) {
+  say(e.id, [&] { return "is restored to " + units_of(e.offset, e.size); });
   const auto copy = [this, e](std::uint64_t from, std::uint64_t to) {
     for (std::uint64_t part = from; part < to; part += unit) {
       const auto at = file_.find(e.file_offset + part);
@@ -334,14 +380,23 @@ void node_store::act(const net::discard_file_block& e) {
 }
 
 void node_store::act(const net::receive_into& e) {
+  say(e.id, [&] { return "is received into " + units_of(e.offset, e.size); });
   receiving_[e.id] = e;
   pulls_.memory_granted(e.id);
 }
 void node_store::act(const net::stop_pull& e) {
+  say(e.id, [] { return "is wanted no more"; });
   receiving_.erase(e.id);
   pulls_.stop(e.id);
 }
-void node_store::act(const net::copy_evicted& e) { net_.send(e.id.owner, net::copy_dropped{e.id}); }
+void node_store::act(const net::copy_evicted& e) {
+  say(e.id, [] { return "is evicted"; });
+  net_.send(e.id.owner, net::copy_dropped{e.id});
+}
+void node_store::act(const net::value_freed& e) {
+  say(e.id, [] { return "is freed"; });
+  spread_.freed(e.id);
+}
 void node_store::act(const net::ask_home& e) {
   if (gone_.contains(e.home) || !net_.send(e.home, net::pull_value{e.id, true})) {
     pulls_.process_gone(e.home, "it cannot be reached");
@@ -351,6 +406,9 @@ void node_store::act(const net::value_located& e) {
   state_.pull_located(sim_.w.now(), e.id, e.size);
 }
 void node_store::act(const net::ask_chunk& e) {
+  say(e.id, [&] {
+    return "wants its units " + units_of(e.offset, e.size) + " from " + name_of(e.source);
+  });
   net::pull_chunk wanted;
   wanted.value = e.id;
   wanted.offset = e.offset;
@@ -364,13 +422,15 @@ void node_store::act(const net::tell_home& e) {
   net_.send(e.home, net::pull_ended{e.id, e.source, e.done});
 }
 void node_store::act(const net::pull_complete& e) {
+  say(e.id, [] { return "has come"; });
   receiving_.erase(e.id);
   ++sim_.watch.counted.pulls;
   state_.pulled(e.id);
 }
 void node_store::act(const net::pull_hopeless& e) {
+  say(e.id, [&] { return "does not come: " + e.why; });
   receiving_.erase(e.id);
-  state_.pull_failed(e.id, e.why);
+  state_.pull_failed(e.id, e.why, e.refusal);
 }
 void node_store::act(const net::name_source& e) {
   net::value_source named;

@@ -73,14 +73,16 @@ class node_store {
     reply then;
   };
 
+  template <class Text>
+  void say(net::stored_id id, Text&& text);
   void soon(std::function<void()> f);
   void carry_out();
   void tell(net::store_ticket ticket, answer what);
   void refuse_source(process_id to, net::stored_id id);
   void send_chunk(process_id to, const transfer& of, const net::pull_chunk& what);
-  void send_missing(process_id to, const net::pull_chunk& what);
+  void send_missing(process_id to, const net::pull_chunk& what, const std::string& no_room = {});
 
-  void act(const net::answer_created& e) { tell(e.ticket, {{}, e.id, e.offset, 0, {}}); }
+  void act(const net::answer_created& e);
   void act(const net::answer_pinned& e);
   void act(const net::answer_refused& e);
   void act(const net::spill_block& e);
@@ -90,7 +92,7 @@ class node_store {
   void act(const net::receive_into& e);
   void act(const net::stop_pull& e);
   void act(const net::copy_evicted& e);
-  void act(const net::value_freed& e) { spread_.freed(e.id); }
+  void act(const net::value_freed& e);
   void act(const net::ask_home& e);
   void act(const net::value_located& e);
   void act(const net::ask_chunk& e);

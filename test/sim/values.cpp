@@ -106,7 +106,9 @@ void value_part::drop(std::uint64_t version) {
 }
 
 void value_part::end_all() {
-  objects_.clear();
+  for (const auto& [version, gone] : std::exchange(objects_, {})) {
+    for (const auto& one : known_.forget(gone.first)) answer(one, nullptr);
+  }
   makers_.clear();
   readers_.clear();
   questions_.clear();
@@ -180,7 +182,10 @@ void value_part::lost(process_id who, net::stored_id value) {
     return name_of(value) + ", which " + std::to_string(who % 1'000'000) + " cannot read, " +
            what[verdict.index()];
   });
-  if (of != nullptr && of->now == value && sim_.daemon_lives(value.owner) &&
+  const auto lives = [this](process_id id) {
+    return sim_.net.lives(id) && !sim_.watch.is_declared_dead(id);
+  };
+  if (of != nullptr && of->now == value && lives(value.owner) && lives(in_.id()) && lives(who) &&
       !std::holds_alternative<net::rebuild_state::under_way>(verdict)) {
     throw violation(name_of(value) + " cannot be read, and its node lives");
   }
