@@ -91,7 +91,12 @@ void object_store::implementation::received(process_id from, message&& what) {
 }
 
 void object_store::implementation::process_gone(process_id who, const std::string& cause) {
-  post([this, who, cause] { lose(who, cause); });
+  post([this, who, cause] {
+    // One of this node that has left, or is to be killed, may read and write still: it does so
+    // until its connection is closed, at the latest by the kernel when it ends.
+    if (pids_.contains(who)) return state_.owner_gone(who);
+    lose(who, cause);
+  });
 }
 
 void object_store::implementation::cannot_reach(process_id who, const std::string& why) {

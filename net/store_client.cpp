@@ -145,7 +145,8 @@ store_client::bytes_ptr store_client::pin(stored_id id, const peer& home,
   request.id = id;
   request.home = home;
   const store_reply reply = ask(request, until);
-  if (reply.refused == store_refusal::full || reply.refused == store_refusal::too_large) throw out_of_memory_error(reply.text);
+  if (reply.refused == store_refusal::full || reply.refused == store_refusal::too_large)
+    throw out_of_memory_error(reply.text);
   if (reply.refused != store_refusal::none) throw object_lost_error(reply.text);
   if (reply.offset > region_->size() || reply.size > region_->size() - reply.offset) {
     throw connection_error("the node's object store named a block outside of its memory");

@@ -370,8 +370,16 @@ void store_state::drop(stored_id id) {
   settle(*of);
 }
 
-void store_state::process_gone(process_id who) {
+void store_state::owner_gone(process_id who) {
   dead_.insert(who);
+  std::vector<stored_id> orphans;
+  for (auto& [id, of] : entries_) {
+    if (of.primary && of.label.owner == who) orphans.push_back(id);
+  }
+  for (const stored_id id : orphans) drop(id);
+}
+
+void store_state::process_gone(process_id who) {
   std::vector<store_ticket> tickets;
   for (const auto& [ticket, waiting] : waiters_) {
     if (waiting.client == who) tickets.push_back(ticket);
@@ -392,11 +400,7 @@ void store_state::process_gone(process_id who) {
       }
     }
   }
-  std::vector<stored_id> orphans;
-  for (auto& [id, of] : entries_) {
-    if (of.primary && of.label.owner == who) orphans.push_back(id);
-  }
-  for (const stored_id id : orphans) drop(id);
+  owner_gone(who);
 }
 
 // -- input and output

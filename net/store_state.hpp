@@ -150,6 +150,9 @@ class store_state {
   void drop(stored_id id);
 
   // -- of processes, wherever they lived ----------------------------------------------------------
+  /// It has left or was declared dead: the values that it owns go. What it reads and writes is its
+  /// own until `process_gone`: it may not have ended.
+  void owner_gone(process_id who);
   void process_gone(process_id who);
 
   // -- what came of effects -----------------------------------------------------------------------

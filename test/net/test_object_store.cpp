@@ -92,6 +92,23 @@ TEST_CASE("a client that ends frees what it owned, wrote and read") {
   CHECK(eventually([&] { return node.store.use().used == mib; }));
 }
 
+TEST_CASE("what a process of the node reads stays in place until it ends, also when it has left") {
+  node_part node;
+  const auto owner = store_client::connect(node.path(), 100);
+  auto leaves = store_client::connect(node.path(), 200);
+  put(*owner, 100, mib, 'a');
+  auto seen = leaves->pin(put(*owner, 100, mib, 'b'), {}, {});
+  node.store.process_gone(200, "it left in good order");
+  node.store.process_gone(100, "it left in good order");
+  CHECK(eventually([&] { return node.store.use().used == mib; }));
+  static_cast<void>(owner->create(2 * mib, {100, "test"}));
+  CHECK(seen->front() == std::byte{'b'});
+  CHECK(seen->back() == std::byte{'b'});
+  seen.reset();
+  leaves.reset();
+  CHECK(eventually([&] { return node.store.use().used == 2 * mib; }));
+}
+
 TEST_CASE("memory that is read stays mapped when its client was let go of") {
   node_part node;
   auto client = store_client::connect(node.path(), 100);

@@ -147,6 +147,23 @@ TEST_CASE("pins of a process that dies hold nothing") {
   CHECK(s.state.usage().used == 0);
 }
 
+TEST_CASE("a process that has left and not ended keeps what it reads and writes in place") {
+  store s;
+  const stored_id read = s.put(a, kib);
+  const stored_id own = s.put(b, kib);
+  const auto written = s.create(b, kib, a);
+  s.pin(b, read);
+  s.drop(read);
+  s.state.owner_gone(b);
+  s.work();
+  CHECK(s.freed == std::vector{own});
+  CHECK(s.state.usage().used == 2 * kib);
+  s.seal(b, s.created.at(written).id);
+  CHECK(s.state.size_of(s.created.at(written).id) == kib);
+  s.gone(b);
+  CHECK(s.freed == std::vector{own, read});
+}
+
 TEST_CASE("values go with their owner") {
   store s;
   s.put(a, kib);

@@ -123,7 +123,18 @@ bool node_store::has(std::uint64_t offset, std::uint64_t size, std::uint64_t ver
   return true;
 }
 
+/// As in the object store: who lives on this node has its connection until it ends.
 void node_store::lose(process_id who, const std::string& cause) {
+  const auto client = sim_.programs.find(who);
+  if (client == sim_.programs.end() || client->second->node() != net_.id()) return end(who, cause);
+  sim_.w.record(store_says, net_.id(), who, [&] {
+    return "store of " + name_of(net_.id()) + " frees what " + name_of(who) + " owns: " + cause;
+  });
+  state_.owner_gone(who);
+  carry_out();
+}
+
+void node_store::end(process_id who, const std::string& cause) {
   gone_.insert(who);
   sim_.w.record(store_says, net_.id(), who, [&] {
     return "store of " + name_of(net_.id()) + " loses " + name_of(who) + ": " + cause;
@@ -199,9 +210,8 @@ void node_store::on(process_id from, const net::pull_value& what) {
   carry_out();
 }
 void node_store::on(process_id, const net::value_source& what) {
-  say(what.value, [&] {
-    return what.refused.empty() ? "lies in " + name_of(what.source.id) : "is refused";
-  });
+  say(what.value,
+      [&] { return what.refused.empty() ? "lies in " + name_of(what.source.id) : "is refused"; });
   if (what.refused.empty()) {
     net_.learn(what.source);
     pulls_.located(what.value, what.size, what.source.id);
@@ -236,9 +246,8 @@ void node_store::on(process_id from, const marked_chunk& what) {
   const auto into = receiving_.find(what.value);
   const std::uint64_t size = what.marks.size() * unit;
   if (into == receiving_.end() || !pulls_.expects(what.value, from, what.offset, size)) return;
-  say(what.value, [&] {
-    return "has its units " + units_of(what.offset, size) + " from " + name_of(from);
-  });
+  say(what.value,
+      [&] { return "has its units " + units_of(what.offset, size) + " from " + name_of(from); });
   const std::uint64_t at = (into->second.offset + what.offset) / unit;
   std::copy(what.marks.begin(), what.marks.end(),
             memory_.begin() + static_cast<std::ptrdiff_t>(at));

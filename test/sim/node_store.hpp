@@ -53,6 +53,8 @@ class node_store {
   void on(process_id from, const net::copy_dropped& what);
   void on(process_id from, const net::drop_copy& what);
   void lose(process_id who, const std::string& cause);
+  /// A process of the node has ended: its connection is closed.
+  void end(process_id who, const std::string& cause);
   void cannot_reach(process_id who, const std::string& why);
   void tick();
 

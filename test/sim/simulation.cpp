@@ -172,6 +172,11 @@ void simulation::end(program& which, const std::string& cause, bool in_order) {
   dead_programs_.push_back(std::move(at->second));
   programs.erase(at);
   workers_.erase(token);
+  // After all that it asked of its store.
+  w.after(100us, [this, node, index, cause, who = which.id()] {
+    daemon* const of = machines[index].node.get();
+    if (of != nullptr && of->id() == node) of->store().end(who, cause);
+  });
   w.after(w.random.skewed(200us, 50ms),
           [this, node, index, token, is_worker, cause, in_order, who = which.id()] {
             daemon* const of = machines[index].node.get();
