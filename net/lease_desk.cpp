@@ -30,7 +30,12 @@ process_id lease_desk::first_of(const request_lease& what) const {
 }
 
 void lease_desk::refuse(std::uint64_t request, const std::string& why) {
-  on(here_.node.id, lease_refused{request, refusal::shutting_down, why});
+  std::optional<lease_client*> who;
+  {
+    const std::lock_guard guard(mutex_);
+    who = requests_.answered(request);
+  }
+  if (who) (*who)->refused({request, refusal::shutting_down, why});
 }
 
 void lease_desk::withdraw(std::uint64_t request) {
@@ -67,12 +72,19 @@ void lease_desk::on(process_id from, const lease_granted& what) {
   (*who)->granted(what, from);
 }
 
-void lease_desk::on(process_id, const lease_refused& what) {
+void lease_desk::on(process_id from, const lease_refused& what) {
   std::optional<lease_client*> who;
+  std::optional<request_lease> again;
   {
     const std::lock_guard guard(mutex_);
-    who = requests_.answered(what.request);
+    // It may have begun again meanwhile, because that node ends or was not heard of.
+    if (!requests_.lies_with(from, what.request)) return;
+    if (what.why == refusal::shutting_down) {
+      again = requests_.turned_away(from, what.request, here_.node.id);
+    }
+    if (!again) who = requests_.answered(what.request);
   }
+  if (again) here_.send(here_.node.id, std::move(*again));
   if (who) (*who)->refused(what);
 }
 

@@ -61,6 +61,24 @@ class lease_request_state {
     return begin_again(found->second, own_node, head);
   }
 
+  /// Whether it was sent there last: who had it before has nothing to say any more.
+  bool lies_with(process_id node, std::uint64_t request) const {
+    const auto found = open_.find(request);
+    return found != open_.end() && found->second.at == node;
+  }
+  /// The node that it was sent on to is ending, and refused it. What to ask of `own_node` again;
+  /// nothing when no other node will do, and when it no longer lies with `from`.
+  std::optional<request_lease> turned_away(process_id from, std::uint64_t request,
+                                           process_id own_node) {
+    const auto found = open_.find(request);
+    if (found == open_.end() || found->second.at != from || from == own_node) return std::nullopt;
+    const request_lease& what = found->second.what;
+    const bool anywhere = what.soft || what.placement == placement_kind::hybrid ||
+                          what.placement == placement_kind::spread;
+    if (what.group || !anywhere) return std::nullopt;
+    return begin_again(found->second, own_node, 0);
+  }
+
   struct after_loss {
     std::vector<request_lease> again;     ///< to be asked of the own node anew
     std::vector<std::uint64_t> hopeless;  ///< refuse them

@@ -74,6 +74,42 @@ TEST_CASE("a process without its own node has no hope for any request, wherever 
   CHECK(lost.hopeless == std::vector<std::uint64_t>{here, there});
 }
 
+TEST_CASE("a request that a node turned away because it ends begins again at the own node") {
+  state requests;
+  const auto one = ask(requests, "who");
+  CHECK_FALSE(requests.turned_away(own_node, one, own_node));  // it ends with this process
+  requests.redirected(own_node, one, other_node);
+  CHECK_FALSE(requests.turned_away(own_node, one, own_node));  // it does not lie there any more
+  const auto again = requests.turned_away(other_node, one, own_node);
+  REQUIRE(again);
+  CHECK(again->request == one);
+  CHECK(again->redirections == 0);
+  CHECK(requests.answered(one) == "who");
+}
+
+TEST_CASE("what a node says of a request that has begun again elsewhere counts no more") {
+  state requests;
+  const auto one = ask(requests);
+  requests.redirected(own_node, one, other_node);
+  CHECK(requests.lies_with(other_node, one));
+  requests.process_gone(other_node, own_node);
+  CHECK_FALSE(requests.lies_with(other_node, one));
+  CHECK(requests.lies_with(own_node, one));
+}
+
+TEST_CASE("a request that only one node can serve ends with that node") {
+  state requests;
+  troupe::net::request_lease only;
+  only.placement = troupe::net::placement_kind::affinity;
+  const std::uint64_t one = requests.ask(only, "who", own_node).request;
+  requests.redirected(own_node, one, other_node);
+  CHECK_FALSE(requests.turned_away(other_node, one, own_node));
+  only.soft = true;
+  const std::uint64_t two = requests.ask(only, "who", own_node).request;
+  requests.redirected(own_node, two, other_node);
+  CHECK(requests.turned_away(other_node, two, own_node));
+}
+
 TEST_CASE("a grant of a worker that is known to be dead is asked for again") {
   state requests;
   const auto one = ask(requests, "who");

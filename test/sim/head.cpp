@@ -303,7 +303,14 @@ void head_process::on(process_id from, const net::lease_granted& what) {
   owner_.granted(*who, what, from);
 }
 
-void head_process::on(process_id, const net::lease_refused& what) {
+void head_process::on(process_id from, const net::lease_refused& what) {
+  if (!requests_.lies_with(from, what.request)) return;
+  if (what.why == net::refusal::shutting_down) {
+    if (const auto again = requests_.turned_away(from, what.request, node_)) {
+      deliver(node_, *again);
+      return;
+    }
+  }
   if (const auto who = requests_.answered(what.request)) owner_.refused(*who, what.text);
 }
 

@@ -496,7 +496,14 @@ void program::on(process_id from, const net::lease_granted& what) {
   watch_idle(fresh);
 }
 
-void program::on(process_id, const net::lease_refused& what) {
+void program::on(process_id from, const net::lease_refused& what) {
+  if (!requests_.lies_with(from, what.request)) return;
+  if (what.why == net::refusal::shutting_down) {
+    if (const auto again = requests_.turned_away(from, what.request, node_)) {
+      net_.send(node_, *again);
+      return;
+    }
+  }
   if (const auto who = requests_.answered(what.request)) refuse(*who);
 }
 
