@@ -78,6 +78,7 @@ class simulation {
   std::map<std::pair<net::global_id, process_id>, net::stored_id> results;  ///< by task and worker
   std::uint64_t next_version() { return ++last_version_; }
   bool head_lives() const { return head_ != nullptr; }
+  time head_began() const { return head_began_; }
   /// Calls `f` later, if the head still lives its life then.
   void after_in_head(duration wait, std::function<void()> f);
   /// At a step of the head where it may have been decided that it dies. True: it has.
