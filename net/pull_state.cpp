@@ -244,6 +244,10 @@ void spread_state::freed(stored_id id) {
   if (at == values_.end()) return;
   for (const process_id copy : at->second.copies) effects_.emplace_back(delete_copy{copy, id});
   for (const auto& [node, from] : at->second.serving) effects_.emplace_back(delete_copy{node, id});
+  // They are told that there is none any more.
+  for (const receiver& one : at->second.waiting) {
+    effects_.emplace_back(name_source{one.node, id, self_});
+  }
   values_.erase(at);
 }
 

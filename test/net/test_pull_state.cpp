@@ -277,6 +277,16 @@ TEST_CASE("a node that dies or evicts its copy serves nobody") {
   CHECK(only<name_source>(spread.take_effects()).at(0).to == 5);
 }
 
+TEST_CASE("who waits for a source of a value that is freed is answered") {
+  spread_state spread(home);
+  for (const process_id reader : {2, 3, 4}) spread.asked(value, reader, true);
+  CHECK(only<name_source>(spread.take_effects()).size() == 2);  // the home serves two at a time
+  spread.freed(value);
+  const auto told = only<name_source>(spread.take_effects());
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].to == 4);
+}
+
 TEST_CASE("a copy that is complete after the value was freed is deleted") {
   spread_state spread(home);
   spread.asked(value, 2, true);
