@@ -28,6 +28,8 @@ inline constexpr auto fault_points = std::to_array<fault_point>({
     {"link.lost_ack", "an acknowledgement is not sent"},
     {"link.cut_after_send", "a connection is cut when something was just sent, and made again"},
     {"link.tiny_buffer", "each message is a batch of its own, in frames of a kilobyte"},
+    {"endpoint.held_up_at_leaving",
+     "a thread that has read for others is held up between two steps of leaving"},
     {"bulk.wrong_bit", "a bit of what a data connection carries arrives wrong"},
     {"bulk.cut", "a data connection ends before a chunk"},
     {"bulk.unreachable", "a data connection cannot be made"},

@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "core/execution.hpp"
+#include "core/fault.hpp"
 #include "net/endpoint_implementation.hpp"
 
 namespace troupe::net {
@@ -20,6 +22,8 @@ namespace {
 
 /// How long what arrives may lie while nobody has the turn.
 constexpr std::chrono::microseconds grace{200};
+/// With the fault of that name: as long as another thread may have the processor.
+constexpr std::chrono::milliseconds hold_up{5};
 
 }  // namespace
 
@@ -89,9 +93,12 @@ bool endpoint::implementation::work_until_woken(
   }
   core::current_execution = outer;
   own_ = outer_endpoint;
-  arm_grace(grace);
   const bool more = local_.more || remote_.more;
   turn_.store(turn::free);
+  if (TROUPE_FAULT("endpoint.held_up_at_leaving")) std::this_thread::sleep_for(hold_up);
+  // Not before: a timer that ends while the turn is still taken calls the endpoint's thread for
+  // nothing, and then nobody reads.
+  arm_grace(grace);
   if (more || inbox_filled_.load() || stopping_.load()) call_own_thread();
   return true;
 }

@@ -50,6 +50,10 @@ TEST_CASE("calls run once and in order whatever a link does to their messages") 
   passes_with(fault, {"ordered_calls", "3"});
 }
 
+TEST_CASE("calls are answered although threads that read for others are held up when they leave") {
+  passes_with("endpoint.held_up_at_leaving=0.05@6", {"ordered_calls", "3"});
+}
+
 TEST_CASE("tasks that must not run again run once whatever a link does to their messages") {
   const std::string fault = GENERATE(from_range(link_faults));
   const temp_folder folder;

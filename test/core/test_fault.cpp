@@ -3,6 +3,7 @@
 #include <chrono>
 #include <stdexcept>
 
+#include "test/support/armed_faults.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/contains.hpp"
 
@@ -10,14 +11,6 @@ using namespace troupe::core;
 using namespace troupe::test;
 
 namespace {
-
-/// Disarms at the end of a case.
-struct armed {
-  explicit armed(std::string_view spec) { arm_faults(spec); }
-  armed(const armed&) = delete;
-  armed& operator=(const armed&) = delete;
-  ~armed() { disarm_faults(); }
-};
 
 std::string passes(int times) {
   std::string text;
@@ -39,44 +32,44 @@ std::string refusal(std::string_view spec) {
 
 TEST_CASE("a fault point that is not armed never fires") {
   CHECK(passes(10) == "..........");
-  const armed other("link.lost_ack=always");
+  const armed_faults other("link.lost_ack=always");
   CHECK(passes(10) == "..........");
   CHECK(fault_count("link.duplicate") == 0);
 }
 
 TEST_CASE("a fault fires always, once, or the Nth time") {
   {
-    const armed it("link.duplicate=always");
+    const armed_faults it("link.duplicate=always");
     CHECK(passes(4) == "xxxx");
     CHECK(fault_count("link.duplicate") == 4);
   }
   {
-    const armed it("link.duplicate=once");
+    const armed_faults it("link.duplicate=once");
     CHECK(passes(4) == "x...");
   }
-  const armed it("link.lost_ack=always,link.duplicate=once@3");
+  const armed_faults it("link.lost_ack=always,link.duplicate=once@3");
   CHECK(passes(4) == "..x.");
 }
 
 TEST_CASE("a fault with a probability fires about so often, and the same way by the same seed") {
   std::string first;
   {
-    const armed it("link.duplicate=0.25@7");
+    const armed_faults it("link.duplicate=0.25@7");
     first = passes(1'000);
     CHECK(fault_count("link.duplicate") > 180);
     CHECK(fault_count("link.duplicate") < 320);
   }
   {
-    const armed it("link.duplicate=0.25@7");
+    const armed_faults it("link.duplicate=0.25@7");
     CHECK(passes(1'000) == first);
   }
-  const armed it("link.duplicate=0.25@8");
+  const armed_faults it("link.duplicate=0.25@8");
   CHECK(passes(1'000) != first);
 }
 
 TEST_CASE("what is armed before is off when others are armed") {
-  const armed first("link.duplicate=always");
-  const armed second("link.lost_ack=always");
+  const armed_faults first("link.duplicate=always");
+  const armed_faults second("link.lost_ack=always");
   CHECK(passes(3) == "...");
   arm_faults("");
   CHECK_FALSE(TROUPE_FAULT("link.lost_ack"));

@@ -7,6 +7,7 @@
 #include "core/idle_work.hpp"
 #include "core/parker.hpp"
 #include "net/endpoint.hpp"
+#include "test/support/armed_faults.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/endpoints.hpp"
 
@@ -85,6 +86,22 @@ TEST_CASE("what comes while nobody waits is read by the endpoint's thread") {
     REQUIRE(here.heard.wait(other.process.id(), i + 1));
   }
   CHECK(here.heard.in_order(other.process.id(), 100));
+}
+
+TEST_CASE("what comes is read when the thread that read before was held up while it left") {
+  const temp_folder session;
+  echo other(session);
+  test_process here(session);
+  here.endpoint.share_reading();
+  here.endpoint.learn(other.process.endpoint.self());
+  const armed_faults held_up("endpoint.held_up_at_leaving=always");
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    parker& sleep = troupe::core::this_thread_parker();
+    sleep.unpark();
+    idle_work::wait(sleep, clock_type::now() + 1ms);
+    REQUIRE(here.endpoint.send(other.process.id(), numbered(i)));
+    REQUIRE(here.heard.wait(other.process.id(), i + 1));
+  }
 }
 
 TEST_CASE("a wait that reads ends at its deadline") {
