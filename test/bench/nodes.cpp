@@ -19,7 +19,8 @@ nodes::~nodes() {
   session_.reset();
   try {
     command("stop --all");
-  } catch (const std::exception&) {
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "nodes are left over in %s: %s\n", folder_.c_str(), error.what());
   }
   std::error_code none;
   std::filesystem::remove_all(folder_, none);

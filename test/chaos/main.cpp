@@ -17,6 +17,7 @@
 
 #include "test/chaos/report.hpp"
 #include "test/chaos/round.hpp"
+#include "test/support/leftovers.hpp"
 
 namespace {
 
@@ -125,7 +126,8 @@ int main(int argc, char** argv) try {
   }
   std::signal(SIGPIPE, SIG_IGN);
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  return run(wanted) ? 0 : 1;
+  const bool kept = run(wanted);
+  return kept && !troupe::test::any_left_over() ? 0 : 1;
 } catch (const std::exception& e) {
   std::fprintf(stderr, "troupe_chaos: %s; --help lists the options\n", e.what());
   return 2;

@@ -54,6 +54,7 @@ class driver : public cluster_member {
     hello.executable = std::move(executable);
     hello.arguments = {hello.executable, "[.worker]"};
     hello.environment = std::move(environment);
+    hello.environment.emplace_back("TEST_PLAYS_WORKER=1");  // else its main would be a worker
     hello.working_dir = file.session_dir;
     if (const int fd = ::open(hello.executable.c_str(), O_RDONLY | O_CLOEXEC); fd >= 0) {
       hello.executable_file = net::describe_file(fd);

@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "test/support/leftovers.hpp"
 #include "test/support/started_program.hpp"
 
 namespace troupe::test {
@@ -80,9 +81,15 @@ command_result run_command(const std::vector<std::string>& words,
 }
 
 daemons::~daemons() {
-  std::vector<std::string> words;
-  for (const char* const word : {"stop", "--all", "--force"}) words.emplace_back(word);
-  troupe(std::move(words));
+  const command_result stopped = troupe({"stop", "--all", "--force"});
+  if (stopped.code != 0) {
+    report_leftover("`troupe stop` in " + base() + " gave " + std::to_string(stopped.code) + ": " +
+                    stopped.out + stopped.err);
+  }
+  for (const net::node_file& node : net::running_nodes(base())) {
+    report_leftover("node '" + node.name + "' of " + base() + ", process " +
+                    std::to_string(node.pid));
+  }
 }
 
 command_result daemons::troupe(std::vector<std::string> words,

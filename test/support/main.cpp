@@ -6,6 +6,11 @@
 #include <catch2/catch.hpp>
 #endif
 
+#include <cstdlib>
+
+#include <troupe/runtime.hpp>
+
+#include "test/support/leftovers.hpp"
 #include "test/support/skip.hpp"
 
 namespace {
@@ -18,6 +23,11 @@ constexpr int nothing_ran = 2;
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A worker of a test that is a cluster's program itself: it stays in here. Else it would run the
+  // test up to there, with daemons of its own that nobody ends.
+  if (std::getenv("TROUPE_WORKER_NODE") != nullptr && std::getenv("TEST_PLAYS_WORKER") == nullptr) {
+    static_cast<void>(troupe::init());
+  }
   Catch::Session session;
 #if !__has_include(<catch2/catch_session.hpp>)
   // A filter that matches nothing passes by default in 2.x: a renamed file would go untested.
@@ -27,7 +37,12 @@ int main(int argc, char** argv) {
   if (const int bad_arguments = session.applyCommandLine(argc, argv); bad_arguments != 0) {
     return bad_arguments;
   }
+  troupe::test::mark_started_processes();
   const int code = session.run();
+  for (const std::string& process : troupe::test::end_marked_processes()) {
+    troupe::test::report_leftover(process);
+  }
+  if (troupe::test::any_left_over()) return some_failed;
   if (code == 0) return troupe::test::any_skipped() ? troupe::test::some_skipped : 0;
   return code == nothing_ran ? nothing_ran : some_failed;
 }
