@@ -49,13 +49,12 @@ void lease_desk::withdraw(std::uint64_t request) {
 
 void lease_desk::on(process_id from, const lease_granted& what) {
   here_.net->learn(what.worker);
-  // News of the worker's death may be faster than the grant.
-  const bool dead = !here_.net->find(what.worker.id);
+  const bool unknown = !here_.net->find(what.worker.id);
   std::optional<lease_client*> who;
   std::optional<request_lease> again;
   {
     const std::lock_guard guard(mutex_);
-    if (dead) {
+    if (unknown || requests_.is_gone(what.worker.id)) {
       again = requests_.granted_in_vain(what.request, here_.node.id, here_.head.id);
     } else {
       who = requests_.answered(what.request);
@@ -89,16 +88,16 @@ void lease_desk::on(process_id from, const lease_refused& what) {
 }
 
 void lease_desk::on(process_id from, const lease_redirected& what) {
-  std::optional<request_lease> next;
+  std::optional<lease_request_state<lease_client*>::errand> next;
   {
     const std::lock_guard guard(mutex_);
-    next = requests_.redirected(from, what.request, what.node.id, what.located);
+    next = requests_.redirected(from, what.request, what.node.id, here_.node.id, here_.head.id,
+                                what.located);
   }
   if (!next) return;
-  here_.net->learn(what.node);
-  if (here_.send(what.node.id, std::move(*next))) return;
-  // This process has heard of the node's end, and who sent the request there had not.
-  process_gone(what.node.id, "it has ended");
+  if (next->to == what.node.id) here_.net->learn(what.node);
+  if (here_.send(next->to, std::move(next->what)) || next->to != what.node.id) return;
+  process_gone(what.node.id, "it cannot be reached");
 }
 
 void lease_desk::head_renewed() { process_gone(here_.head.id, "it was started again"); }

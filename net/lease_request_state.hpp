@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "net/bounded_set.hpp"
 #include "net/ids.hpp"
 #include "net/messages.hpp"
 
@@ -40,16 +41,26 @@ class lease_request_state {
     open_.erase(found);
     return who;
   }
-  /// A node sends the request on. What to ask of `to`; nothing when it no longer lies with `from`.
-  /// `located`: `to` has the bundle of a placement group that is asked for.
-  std::optional<request_lease> redirected(process_id from, std::uint64_t request, process_id to,
-                                          bool located = false) {
+  struct errand {
+    process_id to = 0;
+    request_lease what;
+  };
+  /// A node sends the request on. What to ask of whom; nothing when it no longer lies with `from`.
+  /// Who sends it to a node that is gone has not heard of that: it begins again. `located`: `to`
+  /// has the bundle of a placement group that is asked for.
+  std::optional<errand> redirected(process_id from, std::uint64_t request, process_id to,
+                                   process_id own_node, process_id head = 0, bool located = false) {
     const auto found = open_.find(request);
     if (found == open_.end() || found->second.at != from) return std::nullopt;
-    ++found->second.what.redirections;
-    found->second.what.located = located;
-    found->second.at = to;
-    return found->second.what;
+    open& one = found->second;
+    if (is_gone(to)) {
+      begin_again(one, own_node, head);
+    } else {
+      ++one.what.redirections;
+      one.what.located = located;
+      one.at = to;
+    }
+    return errand{one.at, one.what};
   }
 
   /// What was granted cannot be used: its worker is known to be dead. What to ask of `own_node`
@@ -83,9 +94,11 @@ class lease_request_state {
     std::vector<request_lease> again;     ///< to be asked of the own node anew
     std::vector<std::uint64_t> hopeless;  ///< refuse them
   };
-  /// Without its own node the process is cut off: others do not listen to it either.
+  /// Without its own node the process is cut off: others do not listen to it either. The head alone
+  /// may be back.
   after_loss process_gone(process_id gone, process_id own_node, process_id head = 0) {
     after_loss result;
+    if (gone != head) gone_.insert(gone);
     for (auto& [number, one] : open_) {
       if (gone == own_node) {
         result.hopeless.push_back(number);
@@ -97,6 +110,9 @@ class lease_request_state {
     return result;
   }
 
+  /// News of a death may be faster than what others say of the dead: that it has a lease or a
+  /// worker to give.
+  bool is_gone(process_id who) const { return gone_.contains(who); }
   bool is_open(std::uint64_t request) const { return open_.contains(request); }
   std::size_t size() const noexcept { return open_.size(); }
 
@@ -115,6 +131,7 @@ class lease_request_state {
   }
   std::uint64_t last_ = 0;
   std::map<std::uint64_t, open> open_;
+  bounded_set<process_id> gone_;
 };
 
 }  // namespace troupe::net

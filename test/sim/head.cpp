@@ -291,7 +291,7 @@ void head_process::withdraw(std::uint64_t request) {
 void head_process::on(process_id from, const net::lease_granted& what) {
   net_.learn(what.worker);
   std::optional<std::uint64_t> who;
-  if (!net_.knows(what.worker.id)) {
+  if (!net_.knows(what.worker.id) || requests_.is_gone(what.worker.id)) {
     if (const auto again = requests_.granted_in_vain(what.request, node_)) deliver(node_, *again);
   } else {
     who = requests_.answered(what.request);
@@ -315,10 +315,10 @@ void head_process::on(process_id from, const net::lease_refused& what) {
 }
 
 void head_process::on(process_id from, const net::lease_redirected& what) {
-  const auto next = requests_.redirected(from, what.request, what.node.id, what.located);
+  const auto next = requests_.redirected(from, what.request, what.node.id, node_, 0, what.located);
   if (!next) return;
-  net_.learn(what.node);
-  if (deliver(what.node.id, *next)) return;
+  if (next->to == what.node.id) net_.learn(what.node);
+  if (deliver(next->to, next->what) || next->to != what.node.id) return;
   requests_gone(what.node.id);
 }
 

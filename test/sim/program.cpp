@@ -480,7 +480,8 @@ void program::cancel(std::uint64_t number) {
 void program::on(process_id from, const net::lease_granted& what) {
   net_.learn(what.worker.id);
   std::optional<requester> who;
-  if (what.worker.id != id() && !net_.knows(what.worker.id)) {
+  const bool unknown = what.worker.id != id() && !net_.knows(what.worker.id);
+  if (unknown || requests_.is_gone(what.worker.id)) {
     const auto again = requests_.granted_in_vain(what.request, node_, head());
     if (again) send_request(*again);
   } else {
@@ -509,10 +510,11 @@ void program::on(process_id from, const net::lease_refused& what) {
 }
 
 void program::on(process_id from, const net::lease_redirected& what) {
-  const auto next = requests_.redirected(from, what.request, what.node.id, what.located);
+  const auto next =
+      requests_.redirected(from, what.request, what.node.id, node_, head(), what.located);
   if (!next) return;
-  net_.learn(what.node);
-  if (net_.send(what.node.id, *next)) return;
+  if (next->to == what.node.id) net_.learn(what.node);
+  if (net_.send(next->to, next->what) || next->to != what.node.id) return;
   requests_gone(what.node.id);
 }
 
