@@ -47,7 +47,7 @@ std::string remote_actor::full_name() const {
 
 bool remote_actor::is_dead() const noexcept {
   const std::lock_guard guard(mutex_);
-  return phase_ == actor_phase::dead;
+  return state_.is_dead();
 }
 
 // -- memory ---------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ void remote_actor::wait_for_room() {
   process_id host = 0;
   {
     const std::lock_guard guard(mutex_);
-    host = host_.id;
+    host = state_.host().id;
   }
   if (host == 0 || here_.net->has_room(host)) return;
   try {
@@ -159,7 +159,7 @@ void remote_actor::flush() noexcept {
   std::vector<actor_call*> ended;
   {
     const std::lock_guard guard(mutex_);
-    if (phase_ == actor_phase::pending || phase_ == actor_phase::restarting) return;
+    if (state_.is_away()) return;
     std::vector<std::uint64_t> held;  // callers
     for (auto at = waiting_.begin(); at != waiting_.end();) {
       entry& one = at->second;
@@ -168,7 +168,7 @@ void remote_actor::flush() noexcept {
         ++at;
         continue;
       }
-      if (phase_ == actor_phase::dead) {
+      if (state_.is_dead()) {
         one.call->abandon(
             failure_with<actor_died_error>("actor " + full_name() + " has ended: " + end_.message));
       }
@@ -196,7 +196,7 @@ bool remote_actor::send(const entry& one) {
   message carrier;
   call_actor order;
   order.actor = id_;
-  order.incarnation = incarnation_;
+  order.incarnation = state_.incarnation();
   order.call = call.id();
   order.caller = one.caller;
   order.method = call.remote_key();
@@ -205,9 +205,9 @@ bool remote_actor::send(const entry& one) {
   order.attempt = static_cast<std::uint32_t>(call.attempt());
   order.backpressure = o.backpressure;
   try {
-    order.arguments = archive_for(host_.id, carrier, nullptr, [&](detail::output_archive& archive) {
-      call.archive_arguments(archive);
-    });
+    order.arguments =
+        archive_for(state_.host().id, carrier, nullptr,
+                    [&](detail::output_archive& archive) { call.archive_arguments(archive); });
   } catch (...) {
     call.abandon(detail::make_failure(std::current_exception()));
     return false;
@@ -220,7 +220,7 @@ bool remote_actor::send(const entry& one) {
   directory_.sent(call.id(), *this);
   message packed = pack(std::move(order));
   packed.attachments = std::move(carrier.attachments);
-  here_.net->send(host_.id, std::move(packed));
+  here_.net->send(state_.host().id, std::move(packed));
   return true;
 }
 
@@ -234,7 +234,7 @@ void remote_actor::consumed(std::uint64_t call, std::size_t read, bool abandoned
   process_id host = 0;
   {
     const std::lock_guard guard(mutex_);
-    host = host_.id;
+    host = state_.host().id;
   }
   if (host != 0) here_.send(host, stream_consumed{call, read, abandoned});
 }
@@ -245,7 +245,7 @@ void remote_actor::call_stopped(actor_call& call) noexcept {
   {
     const std::lock_guard guard(mutex_);
     if (sent_.contains(call.id())) {
-      host = host_.id;
+      host = state_.host().id;
     } else if (const auto at = places_.find(call.id()); at != places_.end()) {
       // One whose arguments are not there comes by `dispatch`.
       retire = waiting_.at(at->second).ready;
@@ -276,7 +276,7 @@ bool remote_actor::answered(std::uint64_t id, process_id from, const call_done& 
     const std::lock_guard guard(mutex_);
     const auto at = sent_.find(id);
     if (at == sent_.end()) return false;
-    if (what.incarnation != incarnation_)
+    if (what.incarnation != state_.incarnation())
       return false;  // it has been sent again, or waits for that
     if (why && !why->info && detail::is_exception<actor_died_error>(why->thrown)) {
       // That life is over. Whether another one follows, and why, its owner tells.
@@ -290,10 +290,7 @@ bool remote_actor::answered(std::uint64_t id, process_id from, const call_done& 
     if (what.refused) {
       wait_again(one);
       again = true;
-      if (phase_ == actor_phase::alive) {
-        phase_ = actor_phase::restarting;  // until its owner tells where it is now
-        here_.send(id_.owner, locate_actor{id_.local});
-      }
+      if (state_.refused()) here_.send(id_.owner, locate_actor{id_.local});
     } else if (why && o.retry_exceptions && may_retry(*call) &&
                !detail::is_exception<task_cancelled_error>(why->thrown) &&
                !detail::is_exception<actor_died_error>(why->thrown) &&
@@ -350,35 +347,27 @@ void remote_actor::item(std::uint64_t id, process_id from, const stream_item& wh
 // -- life -----------------------------------------------------------------------------------------
 
 void remote_actor::moved(const actor_at& to) {
+  using news = actor_handle_state::news;
   std::vector<actor_call*> interrupted;
-  detail::failure_ptr why;
   bool born = false;
   {
     const std::lock_guard guard(mutex_);
-    if (phase_ == actor_phase::dead || to.incarnation < incarnation_) return;
+    const news what = state_.heard(to);
+    if (what == news::none) return;
     max_task_retries_ = to.max_task_retries;
-    if (to.phase == actor_phase::dead) {
-      phase_ = actor_phase::alive;  // for `over`
-    } else {
-      const bool another = to.incarnation != incarnation_ || to.phase == actor_phase::restarting;
-      if (another) {
-        for (const auto& [call, one] : sent_) {
-          if (may_retry(*one.what.call)) {
-            one.what.call->start_over();
-            wait_again(one);
-          } else {
-            interrupted.push_back(one.what.call);
-          }
+    if (what == news::another) {
+      for (const auto& [call, one] : sent_) {
+        if (may_retry(*one.what.call)) {
+          one.what.call->start_over();
+          wait_again(one);
+        } else {
+          interrupted.push_back(one.what.call);
         }
-        sent_.clear();
       }
-      if (another) ordered_end_.reset();
-      phase_ = to.phase;
-      incarnation_ = to.incarnation;
-      host_ = to.host;
-      born = phase_ == actor_phase::alive;
-      if (host_.id != 0) here_.net->learn(host_);
+      sent_.clear();
     }
+    born = state_.phase() == actor_phase::alive;
+    if (what != news::over && state_.host().id != 0) here_.net->learn(state_.host());
   }
   if (to.phase == actor_phase::dead) {
     over(static_cast<exit_reason>(to.reason), to.text);
@@ -403,9 +392,7 @@ void remote_actor::over(exit_reason reason, const std::string& text) {
   detail::failure_ptr why;
   {
     const std::lock_guard guard(mutex_);
-    if (phase_ == actor_phase::dead) return;
-    phase_ = actor_phase::dead;
-    host_ = {};
+    if (!state_.end()) return;
     end_ = {.id = {id()}, .name = name(), .reason = reason, .message = text};
     why = failure_with<actor_died_error>("actor " + full_name() + " has ended: " + text);
     for (const auto& [call, one] : sent_) lost.push_back(one.what.call);
@@ -454,8 +441,8 @@ void remote_actor::owner_renewed() {
   std::optional<kill_actor> order;
   {
     const std::lock_guard guard(mutex_);
-    if (phase_ == actor_phase::dead) return;
-    order = ordered_end_;
+    if (state_.is_dead()) return;
+    order = state_.ordered_end();
   }
   if (order) here_.send(id_.owner, std::move(*order));
   here_.send(id_.owner, locate_actor{id_.local});
@@ -468,12 +455,11 @@ void remote_actor::order_end(exit_reason reason, std::string message, bool may_r
     directory_.kill_owned(id_.local, reason, message, may_restart);
     return;
   }
-  kill_actor order{id_.local, !may_restart, static_cast<std::uint8_t>(reason), std::move(message),
-                   0};
+  kill_actor order;
   {
     const std::lock_guard guard(mutex_);
-    order.incarnation = incarnation_;
-    ordered_end_ = order;
+    order = state_.order_end(id_.local, static_cast<std::uint8_t>(reason), std::move(message),
+                             may_restart);
   }
   here_.send(id_.owner, std::move(order));
 }
@@ -481,7 +467,7 @@ void remote_actor::order_end(exit_reason reason, std::string message, bool may_r
 void remote_actor::watch(std::shared_ptr<actors::exit_watch> watch) {
   {
     const std::lock_guard guard(mutex_);
-    if (phase_ != actor_phase::dead) {
+    if (!state_.is_dead()) {
       watches_.push_back(std::move(watch));
       return;
     }
@@ -495,7 +481,7 @@ void remote_actor::link_with(detail::actor_core& other, bool linked) {
     const std::lock_guard guard(mutex_);
     const auto at = std::find(links_.begin(), links_.end(), &other);
     if (linked) {
-      late = phase_ == actor_phase::dead;
+      late = state_.is_dead();
       if (!late && at == links_.end()) {
         other.add_reference();
         links_.push_back(&other);

@@ -6,12 +6,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "actors/actor_core.hpp"
+#include "net/actor_handle_state.hpp"
 #include "net/object_sharing.hpp"
 #include "net/process.hpp"
 
@@ -106,9 +106,7 @@ class remote_actor final : public detail::actor_core {
   std::atomic<std::uint32_t> pending_{0};
 
   mutable std::mutex mutex_;
-  actor_phase phase_ = actor_phase::pending;  // guarded by mutex_, as below
-  std::uint32_t incarnation_ = 0;
-  peer host_;
+  actor_handle_state state_;  // guarded by mutex_, as below
   std::int32_t max_task_retries_ = 0;
   std::uint64_t last_ = 0;
   std::map<std::uint64_t, entry> waiting_;                   // by the order of submission
@@ -117,7 +115,6 @@ class remote_actor final : public detail::actor_core {
   std::vector<std::shared_ptr<actors::exit_watch>> watches_;
   std::vector<detail::actor_core*> links_;  // each a reference
   exit_info end_;
-  std::optional<kill_actor> ordered_end_;  ///< the last, until it is known to have come about
   detail::actor_call* creation_ = nullptr;
   std::function<void()> creation_ready_;
 };

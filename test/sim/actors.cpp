@@ -10,8 +10,6 @@
 namespace troupe::sim {
 namespace {
 
-using net::actor_phase;
-
 constexpr std::size_t most_owned = 5;
 constexpr std::size_t most_pending = 100;
 
@@ -38,7 +36,7 @@ void actor_part::work(rng& draw) {
     ask(request, {net::find_name{request, "", name}, name});
   }
   for (auto& [id, one] : handles_) {
-    if (one.phase == actor_phase::dead || draw.chance(0.5)) continue;
+    if (one.state.is_dead() || draw.chance(0.5)) continue;
     if (draw.chance(0.01)) order_end(id, one, draw.chance(0.5));
     const auto room =
         static_cast<std::int64_t>(most_pending - std::min(one.waiting.size(), most_pending));
@@ -89,7 +87,7 @@ void actor_part::put_away(const std::string& name) {
 void actor_part::go_on_putting_away() {
   for (auto& [id, one] : handles_) {
     const bool answered = one.waiting.empty() && one.sent.empty();
-    const bool over = one.phase == actor_phase::dead || one.ordered_end;
+    const bool over = one.state.is_dead() || one.state.ordered_end();
     if (one.put_away && answered && !over) order_end(id, one, false);
   }
 }
@@ -100,11 +98,9 @@ void actor_part::ask(std::uint64_t request, question what) {
 }
 
 void actor_part::order_end(net::global_id id, handle& of, bool may_restart) {
-  net::kill_actor order{id.local, !may_restart, exits::killed, "killed", of.incarnation};
   if (id.owner == in_.id()) return owner_.kill(id.local, exits::killed, "killed", may_restart);
   if (!may_restart) sim_.watch.end_ordered(id);
-  of.ordered_end = order;
-  in_.net().send(id.owner, std::move(order));
+  in_.net().send(id.owner, of.state.order_end(id.local, exits::killed, "killed", may_restart));
 }
 
 void actor_part::let_go() {
@@ -122,8 +118,7 @@ bool actor_part::has_pending() const {
   if (!naming_.empty()) return true;
   return std::any_of(handles_.begin(), handles_.end(), [](const auto& entry) {
     const handle& one = entry.second;
-    return !one.waiting.empty() || !one.sent.empty() ||
-           (one.put_away && one.phase != actor_phase::dead);
+    return !one.waiting.empty() || !one.sent.empty() || (one.put_away && !one.state.is_dead());
   });
 }
 
@@ -134,8 +129,9 @@ std::string actor_part::waits_for() const {
     constexpr const char* phases[] = {"pending", "alive", "restarting", "dead"};
     std::string text = std::to_string(one.waiting.size()) + " calls wait and " +
                        std::to_string(one.sent.size()) + " are sent to " + name_of(id) +
-                       ", which is " + phases[static_cast<int>(one.phase)] + " in life " +
-                       std::to_string(one.incarnation) + " at " + name_of(one.host);
+                       ", which is " + phases[static_cast<int>(one.state.phase())] + " in life " +
+                       std::to_string(one.state.incarnation()) + " at " +
+                       name_of(one.state.host().id);
     if (one.put_away) text += ", and it was ordered to end";
     return text + sim_.describe_actor(id, in_.id());
   }
@@ -157,7 +153,7 @@ void actor_part::end_all() {
 void actor_part::cut_off() {
   naming_.clear();
   for (auto& [id, one] : handles_) {
-    one.phase = actor_phase::dead;
+    one.state.end();
     fail(one.waiting);
     fail(one.sent);
   }
@@ -167,7 +163,7 @@ void actor_part::process_gone(process_id gone, const std::string& cause) {
   owner_.process_gone(gone, cause);
   for (auto& [id, one] : handles_) {
     if (id.owner != gone) continue;
-    one.phase = actor_phase::dead;
+    one.state.end();
     fail(one.waiting);
     fail(one.sent);
   }
@@ -181,8 +177,8 @@ void actor_part::head_renewed() {
   for (auto& [id, one] : handles_) {
     if (id.owner != head) continue;
     count(id, 1);
-    if (one.phase == actor_phase::dead) continue;
-    if (one.ordered_end) in_.net().send(head, *one.ordered_end);
+    if (one.state.is_dead()) continue;
+    if (one.state.ordered_end()) in_.net().send(head, *one.state.ordered_end());
     in_.net().send(head, net::locate_actor{id.local});
   }
   for (const auto& [request, one] : naming_) in_.net().send(head, one.asked);
@@ -226,7 +222,7 @@ void actor_part::take_handle(net::global_id actor, bool counted) {
   if (!fresh) return;
   if (!counted) count(actor, 1);
   if (!in_.net().send(actor.owner, net::locate_actor{actor.local})) {
-    at->second.phase = actor_phase::dead;
+    at->second.state.end();
   }
 }
 
@@ -237,15 +233,15 @@ void actor_part::call(handle& of) {
 }
 
 void actor_part::flush(net::global_id actor, handle& of) {
-  if (of.phase == actor_phase::dead) return fail(of.waiting);
-  if (of.phase != actor_phase::alive) return;
+  if (of.state.is_dead()) return fail(of.waiting);
+  if (of.state.is_away()) return;
   for (const std::uint64_t number : std::exchange(of.waiting, {})) {
     of.sent.insert(number);
     net::call_actor order;
     order.actor = actor;
-    order.incarnation = of.incarnation;
+    order.incarnation = of.state.incarnation();
     order.call = number;
-    in_.net().send(of.host, std::move(order));
+    in_.net().send(of.state.host().id, std::move(order));
   }
 }
 
@@ -259,37 +255,34 @@ void actor_part::on(process_id from, const net::actor_at& what) {
   const auto at = handles_.find({from, what.actor});
   if (at == handles_.end()) return;
   handle& of = at->second;
-  if (of.phase == actor_phase::dead || what.incarnation < of.incarnation) return;
+  using news = net::actor_handle_state::news;
+  const news heard = of.state.heard(what);
+  if (heard == news::none) return;
   sim_.w.record(actor_moves, in_.id(), what.incarnation, [&] {
     return name_of(in_.id()) + " hears that " + name_of(at->first) + " is in phase " +
            std::to_string(static_cast<int>(what.phase)) + " of life " +
            std::to_string(what.incarnation) + " at " + name_of(what.host.id);
   });
-  const bool another = what.incarnation != of.incarnation || what.phase == actor_phase::restarting;
-  of.phase = what.phase;
-  of.incarnation = what.incarnation;
-  of.host = what.host.id;
-  if (of.phase == actor_phase::dead) {
+  if (heard == news::over) {
+    of.state.end();
     fail(of.waiting);
     fail(of.sent);
     return;
   }
-  if (another) fail(of.sent);  // they may have run
-  if (of.host != 0) in_.net().learn(of.host);
+  if (heard == news::another) fail(of.sent);  // they may have run
+  if (of.state.host().id != 0) in_.net().learn(of.state.host());
   flush(at->first, of);
 }
 
 void actor_part::on(process_id, const net::call_done& what) {
   for (auto& [id, of] : handles_) {
     if (!of.sent.contains(what.call)) continue;
-    if (what.incarnation != of.incarnation) return;  // it has been sent again, or waits for that
+    if (what.incarnation != of.state.incarnation())
+      return;  // it has been sent again, or waits for that
     of.sent.erase(what.call);
     if (!what.refused) return sim_.watch.ended({in_.id(), what.call}, what.result.failed);
     of.waiting.insert(what.call);
-    if (of.phase == actor_phase::alive) {
-      of.phase = actor_phase::restarting;  // until its owner tells where it is now
-      in_.net().send(id.owner, net::locate_actor{id.local});
-    }
+    if (of.state.refused()) in_.net().send(id.owner, net::locate_actor{id.local});
     return;
   }
 }

@@ -3,17 +3,17 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 
+#include "net/actor_handle_state.hpp"
 #include "test/sim/actor_host.hpp"
 #include "test/sim/actor_owner.hpp"
 #include "test/sim/network.hpp"
 
 namespace troupe::sim {
 
-/// The callers keep the rules of docs/protocol.md, as `net/remote_actor.cpp` does.
+/// The callers keep the rules of `net/remote_actor.cpp`, on the same `actor_handle_state`.
 class actor_part {
  public:
   actor_part(simulation& sim, program& in);
@@ -43,12 +43,9 @@ class actor_part {
 
  private:
   struct handle {
-    net::actor_phase phase = net::actor_phase::pending;
-    std::uint32_t incarnation = 0;
-    process_id host = 0;
+    net::actor_handle_state state;
     std::set<std::uint64_t> waiting;  ///< calls, in their order
     std::set<std::uint64_t> sent;
-    std::optional<net::kill_actor> ordered_end;
     bool put_away = false;  ///< when its calls have ended
   };
   /// Of the head, about a name.
