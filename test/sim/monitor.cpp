@@ -46,12 +46,21 @@ std::size_t monitor::promised() const {
   return count;
 }
 
-void monitor::maker_runs(std::uint64_t version, std::int32_t max_retries) {
+void monitor::maker_runs(std::uint64_t version, std::int32_t max_retries, net::global_id task,
+                         std::int32_t attempt) {
+  maker_attempts_[{task, attempt}] = version;
   const std::int32_t runs = ++maker_runs_[version];
   if (max_retries == -1 || runs <= 1 + max_retries) return;
   throw violation("the task that makes value " + std::to_string(version) + " runs " +
                   std::to_string(runs) + " times, and max_retries is " +
                   std::to_string(max_retries));
+}
+
+void monitor::attempt_not_counted(net::global_id task, std::int32_t attempt) {
+  const auto at = maker_attempts_.find({task, attempt});
+  if (at == maker_attempts_.end()) return;
+  --maker_runs_[at->second];
+  maker_attempts_.erase(at);
 }
 
 void monitor::group_promised(net::global_id id, const std::string& name) {

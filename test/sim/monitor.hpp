@@ -82,7 +82,11 @@ class monitor {
 
   // -- values -------------------------------------------------------------------------------------
   /// A task runs that makes it, in whatever attempt.
-  void maker_runs(std::uint64_t version, std::int32_t max_retries);
+  void maker_runs(std::uint64_t version, std::int32_t max_retries, net::global_id task,
+                  std::int32_t attempt);
+  /// That attempt died with its worker, and its owner took it for one that had not begun: it had
+  /// been sent behind another task, which may have blocked meanwhile.
+  void attempt_not_counted(net::global_id task, std::int32_t attempt);
 
   // -- detached placement groups ------------------------------------------------------------------
   void group_promised(net::global_id id, const std::string& name);
@@ -114,7 +118,8 @@ class monitor {
   std::map<net::global_id, detached> detached_;
   std::set<std::pair<net::global_id, std::uint32_t>> lives_;
   std::map<net::global_id, std::string> groups_;
-  std::map<std::uint64_t, std::int32_t> maker_runs_;  ///< by version
+  std::map<std::uint64_t, std::int32_t> maker_runs_;                                 ///< by version
+  std::map<std::pair<net::global_id, std::int32_t>, std::uint64_t> maker_attempts_;  ///< that ran
 };
 
 }  // namespace troupe::sim

@@ -30,12 +30,18 @@ std::string name_of(process_id id) { return std::to_string(id % 1'000'000); }
 struct program::running final : core::claimant {
   enum class phase : std::uint8_t { waiting, working, blocked, resuming };
 
-  running(program& p, net::global_id k, std::shared_ptr<lease> l, std::uint64_t function)
-      : in(p), key(k), under(std::move(l)), draw(function), depth(function & 0xfU) {}
+  running(program& p, net::global_id k, std::shared_ptr<lease> l, const net::run_task& what)
+      : in(p),
+        key(k),
+        attempt(static_cast<std::int32_t>(what.attempt)),
+        under(std::move(l)),
+        draw(what.function + what.attempt),
+        depth(what.function & 0xfU) {}
   void granted() noexcept override { in.granted(*this); }
 
   program& in;
   const net::global_id key;
+  const std::int32_t attempt;
   const std::shared_ptr<lease> under;
   rng draw;
   const std::uint64_t depth;
@@ -172,6 +178,8 @@ void program::process_gone(process_id gone, const std::string& cause) {
     if (next == net::after_death::again_alone) {
       ++which->attempt;
       move_to_isolation(*which);
+    } else {
+      sim_.watch.attempt_not_counted({id(), which->id}, which->attempt);
     }
     again(*which, 0ns);
   }
@@ -611,9 +619,7 @@ void program::on(process_id from, const net::run_task& what) {
 void program::start(process_id from, const net::run_task& what, std::shared_ptr<lease> under) {
   const net::global_id key{from, what.task};
   if (running_.contains(key)) throw violation("a task was sent to a worker that runs it already");
-  auto& made = running_[key] =
-      std::make_unique<running>(*this, key, std::move(under), what.function);
-  made->draw = rng(what.function + what.attempt);
+  auto& made = running_[key] = std::make_unique<running>(*this, key, std::move(under), what);
   const auto order = sim_.orders.find(key);
   if (order != sim_.orders.end()) made->order = order->second;
   made->under->capacity->request(*made, made->under->whole, core::grant_order::normal);
@@ -635,8 +641,11 @@ void program::granted(running& what) {
                name_of(key.owner);
       });
       self.sim_.watch.began(key);
-      const auto& made = at->second->order;
-      if (made && !made->reads) self.sim_.watch.maker_runs(made->version, made->most);
+      const running& begun = *at->second;
+      const auto& made = begun.order;
+      if (made && !made->reads) {
+        self.sim_.watch.maker_runs(made->version, made->most, key, begun.attempt);
+      }
     });
   }
   later(takes, [key = what.key, step = what.step](program& self) {
