@@ -1,7 +1,6 @@
 #include "net/address.hpp"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -10,11 +9,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <fstream>
 #include <memory>
+
+#include "net/connection_attempt.hpp"
 
 namespace troupe::net {
 namespace {
@@ -35,10 +35,10 @@ class descriptor {
 
 using address_list = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>;
 
-address_list find_addresses(const host_and_port& address, int flags, std::string& error) {
+address_list find_addresses(const host_and_port& address, std::string& error) {
   addrinfo wanted{};
   wanted.ai_socktype = SOCK_STREAM;
-  wanted.ai_flags = flags | AI_NUMERICSERV;
+  wanted.ai_flags = AI_NUMERICSERV;
   addrinfo* found = nullptr;
   const int rc = ::getaddrinfo(address.host.c_str(), address.port.c_str(), &wanted, &found);
   if (rc != 0) error = ::gai_strerror(rc);
@@ -94,7 +94,7 @@ std::optional<host_and_port> parse_address(const std::string& text) {
 }
 
 std::optional<host_and_port> look_up(const host_and_port& address, std::string& error) {
-  const address_list found = find_addresses(address, 0, error);
+  const address_list found = find_addresses(address, error);
   if (!found) return std::nullopt;
   const addrinfo* chosen = found.get();
   for (const addrinfo* a = found.get(); a != nullptr; a = a->ai_next) {
@@ -130,31 +130,29 @@ std::string remote_of(int fd) {
 }
 
 listener examine(const host_and_port& address, std::chrono::steady_clock::time_point deadline) {
-  std::string error;
-  const address_list found = find_addresses(address, AI_NUMERICHOST, error);
-  if (!found) return listener::nobody;
-  const descriptor socket(
-      ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (::connect(socket.get(), found->ai_addr, found->ai_addrlen) != 0) {
-    if (errno != EINPROGRESS) return listener::nobody;
-    if (!await(socket.get(), POLLOUT, deadline)) return listener::silent;
-    int failed = 0;
-    socklen_t size = sizeof failed;
-    ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &failed, &size);
-    if (failed != 0) return failed == ECONNREFUSED ? listener::nobody : listener::silent;
+  connection_attempt attempt(address);
+  switch (attempt.wait(deadline)) {
+    case connection_attempt::result::made:
+      break;
+    case connection_attempt::result::refused:
+      return listener::nobody;
+    case connection_attempt::result::pending:
+    case connection_attempt::result::failed:
+      return listener::silent;
   }
+  const int socket = attempt.descriptor();
 
   // ZMTP 3: ten bytes of signature, the version, and the name of the security mechanism.
   std::array<unsigned char, 64> greeting{0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 3, 0};
   std::memcpy(greeting.data() + 12, "CURVE", 5);
-  if (::send(socket.get(), greeting.data(), greeting.size(), MSG_NOSIGNAL) !=
+  if (::send(socket, greeting.data(), greeting.size(), MSG_NOSIGNAL) !=
       static_cast<ssize_t>(greeting.size())) {
     return listener::silent;
   }
   std::array<unsigned char, 64> answer{};
   std::size_t have = 0;
-  while (have < answer.size() && await(socket.get(), POLLIN, deadline)) {
-    const ssize_t got = ::recv(socket.get(), answer.data() + have, answer.size() - have, 0);
+  while (have < answer.size() && await(socket, POLLIN, deadline)) {
+    const ssize_t got = ::recv(socket, answer.data() + have, answer.size() - have, 0);
     if (got <= 0) break;
     have += static_cast<std::size_t>(got);
     if (answer[0] != 0xff) return listener::other_program;
@@ -163,22 +161,6 @@ listener examine(const host_and_port& address, std::chrono::steady_clock::time_p
   if (have < 32 || answer[9] != 0x7f) return listener::other_program;
   return std::memcmp(answer.data() + 12, "CURVE", 6) == 0 ? listener::encrypted
                                                           : listener::without_encryption;
-}
-
-bool refuses(const host_and_port& address, std::chrono::steady_clock::time_point deadline) {
-  std::string error;
-  const address_list found = find_addresses(address, AI_NUMERICHOST, error);
-  if (!found) return false;
-  const descriptor socket(
-      ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  int failed = 0;
-  if (::connect(socket.get(), found->ai_addr, found->ai_addrlen) != 0) failed = errno;
-  if (failed == EINPROGRESS) {
-    if (!await(socket.get(), POLLOUT, deadline)) return false;
-    socklen_t size = sizeof failed;
-    ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &failed, &size);
-  }
-  return failed == ECONNREFUSED;
 }
 
 std::string host_identity() {

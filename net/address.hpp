@@ -33,10 +33,6 @@ enum class listener : std::uint8_t { nobody, silent, other_program, without_encr
 /// Connects and reads a greeting. Blocks until the deadline at most.
 listener examine(const host_and_port& numeric, std::chrono::steady_clock::time_point deadline);
 
-/// Whether the machine is there and says that nothing listens: what listened has ended. Blocks
-/// until the deadline at most. False also when nothing is said at all.
-bool refuses(const host_and_port& numeric, std::chrono::steady_clock::time_point deadline);
-
 /// Names the machine and the user's session on it: who has the same name reaches the same unix
 /// sockets.
 std::string host_identity();

@@ -1,15 +1,12 @@
 // How links to peers are opened, watched and given up.
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 #include <zmq.h>
 
-#include <cerrno>
 #include <utility>
 
 #include <troupe/error.hpp>
 
+#include "net/connection_attempt.hpp"
 #include "net/endpoint_implementation.hpp"
 #include "net/messages.hpp"
 
@@ -23,16 +20,7 @@ bool is_socket(const std::string& path) {
 
 /// Whether the process that listened at a unix socket has ended, or has closed it.
 bool is_deserted(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return false;
-  path.copy(address.sun_path, path.size());
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return false;
-  const int rc = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  const bool nobody = rc != 0 && (errno == ECONNREFUSED || errno == ENOENT);
-  ::close(fd);
-  return nobody;
+  return connection_attempt(path).look() == connection_attempt::result::refused;
 }
 
 /// A link that breaks is made anew at once when the peer is there. Then it is looked at, again and

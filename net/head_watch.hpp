@@ -5,11 +5,13 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <string>
 
+#include "net/address.hpp"
 #include "net/ids.hpp"
 
 namespace troupe::net {
+
+class connection_attempt;
 
 /// A silent head may have declared this node dead and have begun its work elsewhere: then the node
 /// must end it. A head whose process is dead cannot, so the node may go on with its work, and
@@ -32,10 +34,10 @@ class head_watch {
   finding look(time now, std::chrono::milliseconds silent_for, std::chrono::milliseconds dead_for);
 
  private:
-  class probe;
   peer head_;
-  std::string numeric_;  ///< its address, looked up once: that may block
-  std::unique_ptr<probe> probe_;
+  host_and_port numeric_;  ///< its address, looked up once: that may block
+  std::unique_ptr<connection_attempt> probe_;
+  time probe_until_{};
   time heard_{};
   time known_{};  ///< whether it lives
   time next_probe_{};

@@ -4,10 +4,13 @@
 #include <utility>
 
 #include "net/address.hpp"
+#include "net/connection_attempt.hpp"
 
 namespace troupe::net {
 
 namespace {
+
+using clock = std::chrono::steady_clock;
 
 constexpr auto patience = std::chrono::seconds(1);
 
@@ -16,7 +19,8 @@ bool has_ended(const std::string& address) {
   if (!parts) return false;
   std::string why;
   const auto numeric = look_up(*parts, why);
-  return numeric && refuses(*numeric, std::chrono::steady_clock::now() + patience);
+  return numeric && connection_attempt(*numeric).wait(clock::now() + patience) ==
+                        connection_attempt::result::refused;
 }
 
 }  // namespace

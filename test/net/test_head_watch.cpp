@@ -1,47 +1,19 @@
 // Whether a node's head has ended, by the clock that the test moves.
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
-#include <string>
 #include <thread>
 #include <vector>
 
 #include "net/head_watch.hpp"
+#include "test/support/bound_port.hpp"
 #include "test/support/catch.hpp"
 
 using namespace troupe::net;
+using troupe::test::bound_port;
 using namespace std::chrono_literals;
 using finding = head_watch::finding;
 
 namespace {
-
-/// A port that is taken; nobody listens there before `listen`.
-class port {
- public:
-  port() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof at;
-    REQUIRE(::bind(fd_, reinterpret_cast<sockaddr*>(&at), size) == 0);
-    REQUIRE(::getsockname(fd_, reinterpret_cast<sockaddr*>(&at), &size) == 0);
-    head_.id = 1;
-    head_.remote = "127.0.0.1:" + std::to_string(ntohs(at.sin_port));
-  }
-  ~port() { ::close(fd_); }
-  port(const port&) = delete;
-  port& operator=(const port&) = delete;
-
-  void listen() const { REQUIRE(::listen(fd_, 8) == 0); }
-  const peer& head() const { return head_; }
-
- private:
-  int fd_;
-  peer head_;
-};
 
 /// What a node finds that looks each 100 ms for so long.
 std::vector<finding> look(head_watch& watch, head_watch::time from, std::chrono::milliseconds until,
@@ -58,20 +30,20 @@ std::vector<finding> look(head_watch& watch, head_watch::time from, std::chrono:
 
 TEST_CASE("a dead head is found dead before the node gives up, however short its patience is") {
   const auto silent_for = GENERATE(600ms, 1'800ms, 6'000ms);
-  const port at;
+  const bound_port at;
   head_watch watch;
   const head_watch::time now{};
-  watch.begin(at.head(), now);
+  watch.begin(at.process(1), now);
   const auto found = look(watch, now, 30s, silent_for);
   CHECK(std::count(found.begin(), found.end(), finding::just_died) == 1);
   CHECK(std::count(found.begin(), found.end(), finding::silent) == 0);
 }
 
 TEST_CASE("a head is found dead early enough that it may be back when the patience would end") {
-  const port at;
+  const bound_port at;
   head_watch watch;
   const head_watch::time now{};
-  watch.begin(at.head(), now);
+  watch.begin(at.process(1), now);
   const auto dead = look(watch, now, 1'400ms, 1'800ms);
   CHECK(dead.back() == finding::alive);  // it was told before
   at.listen();
@@ -81,11 +53,11 @@ TEST_CASE("a head is found dead early enough that it may be back when the patien
 }
 
 TEST_CASE("a head that listens and says nothing is silent, and not dead") {
-  const port at;
+  const bound_port at;
   at.listen();
   head_watch watch;
   const head_watch::time now{};
-  watch.begin(at.head(), now);
+  watch.begin(at.process(1), now);
   const auto found = look(watch, now, 2s, 1'800ms);
   CHECK(std::count(found.begin(), found.end(), finding::just_died) == 0);
   CHECK(found.back() == finding::silent);
