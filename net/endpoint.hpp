@@ -27,7 +27,7 @@ class endpoint_handler {
   /// Told once; what was sent to it is dropped.
   virtual void unreachable(process_id peer, const std::string& why) = 0;
   /// The link to a process of this machine is broken and nobody listens at its socket any more: it
-  /// has ended. Why is for those to tell who watched it.
+  /// has ended. Why is for those to tell who watched it. Told again when its link is dropped.
   virtual void ended(process_id /*peer*/) {}
   /// The peer has begun another life under its id, see `peer::epoch`. What was sent to the earlier
   /// one and not acknowledged, or not answered, may be lost; what is sent from now on goes to this

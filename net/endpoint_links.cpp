@@ -139,7 +139,11 @@ void endpoint::implementation::look_at_broken(const link_ptr& link) {
     undrained_ = true;
     // What it sent last may still wait to be read here.
     post_at(now + time_for_last_words, [this, link] {
-      if (!link->up()) drop(link);
+      if (link->up()) return;
+      drop(link);
+      // Who has sent it something since may wait for an answer.
+      call_out("ended()", [&] { handler_.ended(link->id()); });
+      undrained_ = true;
     });
     return;
   }

@@ -158,6 +158,20 @@ TEST_CASE("a node that dies while the head is away is found dead, and its actor 
   CHECK_THAT(lives[1], contains("life "));
 }
 
+TEST_CASE("values of a node that dies while the head is away are lost at once") {
+  const mortal_head it;
+  it.add_node("n1", "0");
+  it.add_node("n2", "1");
+  started_program driver({program, "loses_values"}, it.environment("n1"));
+  REQUIRE(driver.hear_number("ready") == 1);
+  const auto node = it.cluster.file_of("n2").pid;
+  it.kill_head();
+  ::kill(static_cast<pid_t>(node), SIGKILL);
+  REQUIRE(eventually([&] { return !process_lives(node); }));
+  driver.tell("on");
+  CHECK_THAT(driver.said_to_end(), contains("ok"));
+}
+
 TEST_CASE("a program that dies while the head is away leaves nothing behind") {
   const mortal_head it;
   it.add_node("n1");

@@ -164,6 +164,30 @@ void holds_group(const scenario::words&) {
   CHECK(second.wait(60s));
 }
 
+std::vector<int> many(int x) { return std::vector<int>(200'000, x); }
+bool is_lost(const troupe::object_ref<std::vector<int>>& value) {
+  try {
+    troupe::get(value, 20s);
+  } catch (const troupe::object_lost_error&) {
+    return true;
+  } catch (const troupe::get_timeout_error&) {
+  }
+  return false;
+}
+/// Values of a node that dies while nobody is there who could tell of it.
+void loses_values(const scenario::words&) {
+  std::vector<troupe::object_ref<std::vector<int>>> values;
+  for (int i = 0; i < 4; ++i) {
+    values.push_back(with({.num_cpus = 1, .max_retries = 0}).remote<many>(i));
+  }
+  CHECK(troupe::wait(values, {.num_returns = 4, .timeout = 60s}).ready.size() == 4);
+  CHECK(fetch(values[0]).back() == 0);
+  say("ready", 1);
+  wait_for_word();  // the head and the node of the values are dead now
+  // The first is asked for before the death is noticed, the others right after that.
+  for (std::size_t i = 1; i < 4; ++i) CHECK(is_lost(values[i]));
+}
+
 int sleep_for_long() {
   std::this_thread::sleep_for(10min);
   return 0;
@@ -188,5 +212,6 @@ int main(int argc, char** argv) {
                         {"end_it", end_it},
                         {"goes_on", goes_on},
                         {"holds_group", holds_group},
+                        {"loses_values", loses_values},
                         {"waits", waits}});
 }

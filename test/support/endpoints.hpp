@@ -2,6 +2,7 @@
 /// them.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -59,7 +60,7 @@ class recorder : public net::endpoint_handler {
 
   void ended(net::process_id peer) override {
     const std::lock_guard guard(mutex_);
-    ended_.push_back(peer);
+    if (std::ranges::find(ended_, peer) == ended_.end()) ended_.push_back(peer);
     changed_.notify_all();
   }
 
