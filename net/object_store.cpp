@@ -246,10 +246,8 @@ void object_store::implementation::act(const answer_created& e) {
   if (!answer(e.ticket, reply)) state_.abort(answered_, e.id);
 }
 void object_store::implementation::act(const answer_pinned& e) {
-  if (const auto at = transfer_tickets_.find(e.ticket); at != transfer_tickets_.end()) {
-    const transfer_key key = at->second;
-    transfer_tickets_.erase(at);
-    return transfer_pinned(key, e);
+  if (const auto of = transfer_tickets_.extract(e.ticket)) {
+    return transfer_pinned(of.mapped(), e);
   }
   store_reply reply;
   reply.id = e.id;
@@ -258,10 +256,8 @@ void object_store::implementation::act(const answer_pinned& e) {
   if (!answer(e.ticket, reply)) state_.unpin(answered_, e.id);
 }
 void object_store::implementation::act(const answer_refused& e) {
-  if (const auto at = transfer_tickets_.find(e.ticket); at != transfer_tickets_.end()) {
-    const transfer_key key = at->second;
-    transfer_tickets_.erase(at);
-    return transfer_refused(key, e);
+  if (const auto of = transfer_tickets_.extract(e.ticket)) {
+    return transfer_refused(of.mapped(), e);
   }
   store_reply reply;
   reply.refused = e.why;

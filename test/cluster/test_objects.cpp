@@ -37,6 +37,22 @@ nlohmann::json memory_of(const daemons& cluster) {
   return nlohmann::json::parse(ran.out).at("nodes");
 }
 
+/// A head that spills to a disk of so many mebibytes, which it alone sees. False where only root
+/// can mount one.
+bool start_with_disk(const daemons& cluster, const std::string& place, int mebibytes,
+                     int store_patience) {
+  const command_result started =
+      run_command({"/usr/bin/unshare", "--mount", "/bin/bash", "-c",
+                   "mount -t tmpfs -o size=" + std::to_string(mebibytes) + "m none '" + place +
+                       "' && exec '" + TROUPE_TEST_BINARY_DIR +
+                       "/tools/troupe' start --head --port=0 --node-name=head --num-cpus=1"
+                       " --object-store-memory=1MiB --store-patience=" +
+                       std::to_string(store_patience) + " --spill-dir='" + place + "'"},
+                  {"TROUPE_SESSION_BASE=" + cluster.base()});
+  if (started.code != 0) WARN("only root can mount a small disk: " << started.err);
+  return started.code == 0;
+}
+
 /// Whether nothing is left in any store, within a while: processes that ended are noticed.
 bool all_free(const daemons& cluster) {
   return eventually([&] {
@@ -110,19 +126,8 @@ TEST_CASE("a spill folder that cannot be written is refused when the node starts
 TEST_CASE("a full disk is an error of the put that finds no room, and costs no value") {
   daemons cluster;
   const temp_folder disk;
-  // A disk of a mebibyte, that the node alone sees.
   const std::string place = disk.path().string();
-  const command_result started = run_command(
-      {"/usr/bin/unshare", "--mount", "/bin/bash", "-c",
-       "mount -t tmpfs -o size=1m none '" + place + "' && exec '" + TROUPE_TEST_BINARY_DIR +
-           "/tools/troupe' start --head --port=0 --node-name=head --num-cpus=1"
-           " --object-store-memory=1MiB --store-patience=2 --spill-dir='" +
-           place + "'"},
-      {"TROUPE_SESSION_BASE=" + cluster.base()});
-  if (started.code != 0) {
-    WARN("only root can mount a small disk: " << started.err);
-    return;
-  }
+  if (!start_with_disk(cluster, place, 1, 2)) return;
   passes(cluster, {"full_disk"});
   CHECK_THAT(cluster.log_of("head"), contains("cannot spill an object to " + place));
   CHECK(all_free(cluster));
@@ -131,19 +136,8 @@ TEST_CASE("a full disk is an error of the put that finds no room, and costs no v
 TEST_CASE("a disk that fills up later costs no value, and is used again when it has room") {
   daemons cluster;
   const temp_folder disk;
-  // A disk of eight mebibytes, that the node alone sees.
   const std::string place = disk.path().string();
-  const command_result started = run_command(
-      {"/usr/bin/unshare", "--mount", "/bin/bash", "-c",
-       "mount -t tmpfs -o size=8m none '" + place + "' && exec '" + TROUPE_TEST_BINARY_DIR +
-           "/tools/troupe' start --head --port=0 --node-name=head --num-cpus=1"
-           " --object-store-memory=1MiB --store-patience=3 --spill-dir='" +
-           place + "'"},
-      {"TROUPE_SESSION_BASE=" + cluster.base()});
-  if (started.code != 0) {
-    WARN("only root can mount a small disk: " << started.err);
-    return;
-  }
+  if (!start_with_disk(cluster, place, 8, 3)) return;
   const std::string node = std::to_string(cluster.file_of("head").pid);
   const auto there = [&](const std::string& command) {
     return run_command(

@@ -1,22 +1,19 @@
 // ctest: TIMEOUT 300
 // Worker processes on a cluster of real daemons: what they print, which GPUs they have, and what
 // they are started with.
-#include <fcntl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
-#include <thread>
+#include <utility>
+#include <vector>
 
 #include "test/support/catch.hpp"
 #include "test/support/contains.hpp"
 #include "test/support/daemons.hpp"
 #include "test/support/runtime.hpp"
+#include "test/support/started_program.hpp"
 
 using namespace troupe::test;
 
@@ -38,65 +35,22 @@ void passes(const daemons& cluster, const std::string& scenario,
   CHECK_THAT(ran.out, contains("ok"));
 }
 
-/// A program whose output is read while it runs.
-class shown_driver {
- public:
-  shown_driver(const daemons& cluster, std::vector<std::string> words,
-               std::vector<std::string> more = {})
-      : out_(folder_ / "out") {
-    std::vector<std::string> variables = environment_of(cluster);
-    variables.insert(variables.end(), more.begin(), more.end());
-    pid_ = ::fork();
-    if (pid_ != 0) return;
-    const int out = ::open(out_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    ::dup2(out, STDOUT_FILENO);
-    ::dup2(out, STDERR_FILENO);
-    for (std::string& variable : variables) ::putenv(variable.data());
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    ::execv(argv[0], argv.data());
-    ::_exit(127);
-  }
-  ~shown_driver() { end(SIGKILL); }
-  void end(int signal) {
-    if (pid_ <= 0) return;
-    ::kill(pid_, signal);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = 0;
-  }
-  std::string text() const {
-    std::ifstream file(out_);
-    std::ostringstream all;
-    all << file.rdbuf();
-    return all.str();
-  }
-  bool shows(const std::string& what) const {
-    const auto until = std::chrono::steady_clock::now() + patience;
-    while (text().find(what) == std::string::npos) {
-      if (std::chrono::steady_clock::now() > until) return false;
-      std::this_thread::yield();
-    }
-    return true;
-  }
-  /// Lines that begin with this and end with that, whatever is between.
-  std::size_t count(const std::string& begin, const std::string& end) const {
-    std::istringstream all(text());
-    std::size_t found = 0;
-    for (std::string line; std::getline(all, line);) {
-      found += line.rfind(begin, 0) == 0 && line.size() >= end.size() &&
-                       line.compare(line.size() - end.size(), end.size(), end) == 0
-                   ? 1
-                   : 0;
-    }
-    return found;
-  }
+started_program start_program(const daemons& cluster, std::vector<std::string> words,
+                              const std::vector<std::string>& more = {}) {
+  std::vector<std::string> variables = environment_of(cluster);
+  variables.insert(variables.end(), more.begin(), more.end());
+  return {std::move(words), variables};
+}
 
- private:
-  temp_folder folder_;
-  const std::string out_;
-  pid_t pid_ = 0;
-};
+/// Lines that it has said that begin with this and end with that, whatever is between.
+std::size_t count(const started_program& driver, const std::string& begin, const std::string& end) {
+  std::istringstream all(driver.said());
+  std::size_t found = 0;
+  for (std::string line; std::getline(all, line);) {
+    found += line.starts_with(begin) && line.ends_with(end) ? 1 : 0;
+  }
+  return found;
+}
 
 /// All that lies in the worker logs of a node.
 std::string worker_logs(const daemons& cluster, const std::string& node) {
@@ -116,16 +70,16 @@ std::string worker_logs(const daemons& cluster, const std::string& node) {
 TEST_CASE("a line of a worker comes with the function or actor that printed it") {
   const daemons cluster;
   cluster.start_head("head", {"--num-cpus=2"});
-  const shown_driver driver(cluster, {program, "output"});
-  REQUIRE(driver.shows("parrot says 5"));
-  REQUIRE(driver.shows("ok\n"));
-  INFO(driver.text());
-  CHECK(driver.count("(by_printf pid=", " node=head) printf says 1, whole") == 1);
-  CHECK(driver.count("(by_streams pid=", " node=head) cout says 2") == 1);
-  CHECK(driver.count("(by_streams pid=", " node=head) cerr says 2") == 1);
-  CHECK(driver.count("(worker_env_driver pid=", " node=head) write says it") == 1);
-  CHECK(driver.count("(parrot pid=", " node=head) parrot says 4") == 1);
-  CHECK(driver.count("(polly pid=", " node=head) parrot says 5") == 1);
+  started_program driver = start_program(cluster, {program, "output"});
+  REQUIRE(driver.says("parrot says 5"));
+  REQUIRE(driver.says("ok\n"));
+  INFO(driver.said());
+  CHECK(count(driver, "(by_printf pid=", " node=head) printf says 1, whole") == 1);
+  CHECK(count(driver, "(by_streams pid=", " node=head) cout says 2") == 1);
+  CHECK(count(driver, "(by_streams pid=", " node=head) cerr says 2") == 1);
+  CHECK(count(driver, "(worker_env_driver pid=", " node=head) write says it") == 1);
+  CHECK(count(driver, "(parrot pid=", " node=head) parrot says 4") == 1);
+  CHECK(count(driver, "(polly pid=", " node=head) parrot says 5") == 1);
   const std::string logs = worker_logs(cluster, "head");
   CHECK_THAT(logs, contains("printf says 1, whole\n"));
   CHECK_THAT(logs, contains("cerr says 2\n"));
@@ -135,32 +89,33 @@ TEST_CASE("a line of a worker comes with the function or actor that printed it")
 TEST_CASE("lines of tasks that print at once stay whole") {
   const daemons cluster;
   cluster.start_head("head", {"--num-cpus=4"});
-  const shown_driver driver(cluster, {program, "output_of_many"});
-  REQUIRE(driver.shows("ok\n"));
+  started_program driver = start_program(cluster, {program, "output_of_many"});
+  REQUIRE(driver.says("ok\n"));
   const auto whole = [&] {
     std::size_t lines = 0;
     for (int n = 0; n < 4; ++n) {
       for (const int i : {0, 1'000, 1'999}) {
-        lines += driver.count("(many_lines pid=", ") half " + std::to_string(n) + "-" +
-                                                      std::to_string(i) + " and half");
+        lines += count(driver, "(many_lines pid=",
+                       ") half " + std::to_string(n) + "-" + std::to_string(i) + " and half");
       }
     }
     return lines;
   };
   CHECK(eventually([&] { return whole() == 12; }));
-  CHECK(driver.count("(many_lines pid=", " and half") == 8'000);
+  CHECK(count(driver, "(many_lines pid=", " and half") == 8'000);
 }
 
 TEST_CASE("a line that many workers print is shown once, unless that is switched off") {
   const daemons cluster;
   cluster.start_head("head", {"--num-cpus=2"});
   {
-    const shown_driver driver(cluster, {program, "output_repeated"});
-    CHECK(driver.shows("the same everywhere [repeated 3x across cluster]"));
-    CHECK(driver.count("(same_line pid=", "the same everywhere") == 1);
+    started_program driver = start_program(cluster, {program, "output_repeated"});
+    CHECK(driver.says("the same everywhere [repeated 3x across cluster]"));
+    CHECK(count(driver, "(same_line pid=", "the same everywhere") == 1);
   }
-  const shown_driver driver(cluster, {program, "output_repeated"}, {"TROUPE_DEDUP_OUTPUT=false"});
-  CHECK(eventually([&] { return driver.count("(same_line pid=", "the same everywhere") == 4; }));
+  started_program driver =
+      start_program(cluster, {program, "output_repeated"}, {"TROUPE_DEDUP_OUTPUT=false"});
+  CHECK(eventually([&] { return count(driver, "(same_line pid=", "the same everywhere") == 4; }));
 }
 
 TEST_CASE("the logs of workers are of bounded size and number") {
@@ -168,16 +123,16 @@ TEST_CASE("the logs of workers are of bounded size and number") {
   cluster.start_head("head",
                      {"--num-cpus=4", "--log-bytes=8k", "--log-files=2", "--worker-logs=2"});
   {
-    const shown_driver driver(cluster, {program, "output_of_many"});
-    REQUIRE(driver.shows("half 3-1999 and half"));
+    started_program driver = start_program(cluster, {program, "output_of_many"});
+    REQUIRE(driver.says("half 3-1999 and half"));
     // While others still print, what is read may be a file that is just being renamed.
     CHECK(eventually([&] {
       const std::string logs = worker_logs(cluster, "head");
       return logs.size() <= 16'384 && logs.find("-1999 and half\n") != std::string::npos;
     }));
   }
-  const shown_driver driver(cluster, {program, "output_repeated"});
-  REQUIRE(driver.shows("ok\n"));
+  started_program driver = start_program(cluster, {program, "output_repeated"});
+  REQUIRE(driver.says("ok\n"));
   // Isolated workers end with their lease; the logs of the last two are kept, and the living one's.
   const auto logs = [&] {
     std::size_t out = 0;
@@ -297,11 +252,12 @@ TEST_CASE("the generic worker hosts the actors of a library for other programs")
   const daemons cluster;
   const auto head = cluster.start_head("head", {"--num-cpus=2"});
   SECTION("as long as it runs") {
-    shown_driver host(cluster,
-                      {TROUPE_TEST_BINARY_DIR "/tools/troupe", "worker", "--load", library});
-    REQUIRE(host.shows("serving"));
+    started_program host = start_program(
+        cluster, {TROUPE_TEST_BINARY_DIR "/tools/troupe", "worker", "--load", library});
+    REQUIRE(host.says("serving"));
     passes(cluster, "use_service");
-    host.end(SIGTERM);
+    host.kill(SIGTERM);
+    CHECK(host.ended_within(started_program::patience));
   }
   SECTION("and after it, when they are detached") {
     const command_result started =

@@ -84,6 +84,12 @@ struct two_nodes {
     sink.connect(offer->channel, where, offer->key);
     return offer->channel;
   }
+  /// A connection that stands.
+  std::uint64_t open() {
+    const std::uint64_t channel = connect(at_port(source.port()));
+    REQUIRE(events.opened(channel));
+    return channel;
+  }
   /// A request for a chunk of a megabyte.
   void ask(std::uint64_t channel, std::uint64_t request) {
     const std::size_t offset = (request - 1) * chunk;
@@ -116,8 +122,7 @@ struct two_nodes {
 
 TEST_CASE("chunks arrive as they were sent, and what kept them is let go of") {
   two_nodes nodes;
-  const std::uint64_t channel = nodes.connect(at_port(nodes.source.port()));
-  REQUIRE(nodes.events.opened(channel));
+  const std::uint64_t channel = nodes.open();
   for (std::uint64_t request = 1; request <= 8; ++request) nodes.ask(channel, request);
   for (std::uint64_t request = 1; request <= 8; ++request) CHECK(nodes.events.arrived(request));
   CHECK(nodes.got == nodes.made);
@@ -154,8 +159,7 @@ TEST_CASE("a wrong bit ends the connection, and the chunk does not count") {
 
 TEST_CASE("a chunk that is not wanted any more is not written, and later ones arrive") {
   two_nodes nodes;
-  const std::uint64_t channel = nodes.connect(at_port(nodes.source.port()));
-  REQUIRE(nodes.events.opened(channel));
+  const std::uint64_t channel = nodes.open();
   nodes.sink.expect(channel, {1, value, 0, std::span(nodes.got).first(two_nodes::chunk)});
   nodes.sink.revoke(value);
   REQUIRE(nodes.send(channel, 1));
@@ -167,8 +171,7 @@ TEST_CASE("a chunk that is not wanted any more is not written, and later ones ar
 
 TEST_CASE("a chunk of another value or place than was asked for is not written") {
   two_nodes nodes;
-  const std::uint64_t channel = nodes.connect(at_port(nodes.source.port()));
-  REQUIRE(nodes.events.opened(channel));
+  const std::uint64_t channel = nodes.open();
   const auto memory = std::span(nodes.got).first(two_nodes::chunk);
   nodes.sink.expect(channel, {1, {5, 2}, 0, memory});  // of another value
   REQUIRE(nodes.send(channel, 1));
@@ -182,12 +185,10 @@ TEST_CASE("a chunk of another value or place than was asked for is not written")
 
 TEST_CASE("when the source ends its reader is told, and the other way round") {
   two_nodes nodes;
-  const std::uint64_t channel = nodes.connect(at_port(nodes.source.port()));
-  REQUIRE(nodes.events.opened(channel));
+  nodes.open();
   nodes.source.close(reader);
   CHECK_THAT(nodes.events.lost(), contains("closed"));
-  const std::uint64_t second = nodes.connect(at_port(nodes.source.port()));
-  REQUIRE(nodes.events.opened(second));
+  const std::uint64_t second = nodes.open();
   nodes.sink.close(second);
   CHECK(eventually([&] { return !nodes.send(second, 1); }));
 }

@@ -116,6 +116,18 @@ std::int64_t started_program::hear_number(const std::string& word) {
   return all.empty() ? 0 : all.front();
 }
 
+std::string started_program::said() const {
+  const std::lock_guard guard(mutex_);
+  return said_;
+}
+
+bool started_program::says(const std::string& text) const {
+  const auto here = [&] { return said_.find(text) != std::string::npos; };
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, patience, [&] { return silent_ || here(); });
+  return here();
+}
+
 std::string started_program::said_to_end() {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, patience, [this] { return silent_; });

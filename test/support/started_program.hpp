@@ -46,6 +46,10 @@ class started_program {
   std::vector<std::int64_t> hear_numbers(const std::string& word);
   /// The first of them, or 0.
   std::int64_t hear_number(const std::string& word);
+  /// All that it has said until now.
+  std::string said() const;
+  /// Whether it has said that or does so.
+  bool says(const std::string& text) const;
   /// All that it has said, waited for to its end.
   std::string said_to_end();
   /// Its exit code; nothing when it goes on.
@@ -58,8 +62,8 @@ class started_program {
   int to_ = -1;
   int from_ = -1;
   std::optional<int> code_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
   std::deque<std::string> lines_;  // guarded by mutex_, as below
   std::string said_;
   bool silent_ = false;  // its end was read
