@@ -15,7 +15,7 @@
 namespace troupe::net {
 
 /// Two processes talk only when theirs are equal.
-inline constexpr std::uint32_t protocol_version = 3;
+inline constexpr std::uint32_t protocol_version = 4;
 
 enum class kind : std::uint16_t {
   // a process and its node

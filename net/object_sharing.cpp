@@ -1,11 +1,15 @@
 #include "net/object_sharing.hpp"
 
+#include <cstddef>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include <troupe/error.hpp>
 #include <troupe/log.hpp>
 
 #include "net/failures.hpp"
+#include "net/value_store.hpp"
 
 namespace troupe::net {
 
@@ -20,6 +24,42 @@ object_ptr lost_object(const detail::object_ops& ops, const std::string& why) {
   remote_object* const made = ops.make();
   if (made->claim()) made->fail(failure_with<object_lost_error>(why));
   return object_ptr::adopt(made);
+}
+
+/// The value in its archive, where asking for it would cost the receiver more than reading it:
+/// where it is short, or the place of one that lies in a store.
+std::optional<std::vector<std::byte>> value_to_go_along(const object_ptr& object,
+                                                        const detail::object_ops& ops) {
+  if (!object->has_value()) return std::nullopt;
+  if (!object->stored() && !ops.goes_along(*object)) return std::nullopt;
+  try {
+    const transfer_scope scope(transfer_scope::current->other());
+    const no_store_scope here_only;
+    detail::output_archive archive;
+    ops.save_value(archive, *object);
+    detail::encoded made = archive.take();
+    if (made.segments.empty()) return std::move(made.inline_bytes);
+  } catch (const std::exception&) {
+    // Who asks for it is told.
+  }
+  return std::nullopt;
+}
+
+void save_along(detail::output_archive& archive, const object_ptr& object,
+                const detail::object_ops& ops) {
+  auto bytes = value_to_go_along(object, ops);
+  if (bytes && !transfer_scope::current->has_room_along(bytes->size())) bytes.reset();
+  archive.put_value(static_cast<std::uint8_t>(bytes.has_value()));
+  if (!bytes) return;
+  archive.put_count(bytes->size());
+  archive.put(bytes->data(), bytes->size());
+}
+
+std::optional<std::vector<std::byte>> load_along(detail::input_archive& archive) {
+  if (!archive.get_bool(ref_name)) return std::nullopt;
+  std::vector<std::byte> bytes(archive.get_count(ref_name));
+  archive.get(bytes.data(), bytes.size(), ref_name);
+  return bytes;
 }
 
 }  // namespace
@@ -103,6 +143,7 @@ void object_sharing::save_ref(detail::output_archive& archive, const object_ptr&
     id = {here_.self(), local};
   }
   save_id(archive, id);
+  save_along(archive, object, ops);
 }
 
 object_ptr object_sharing::load_ref(detail::input_archive& archive, const detail::object_ops& ops) {
@@ -111,6 +152,7 @@ object_ptr object_sharing::load_ref(detail::input_archive& archive, const detail
   }
   const global_id id = load_id(archive);
   if (!id) return {};
+  const auto along = load_along(archive);
   if (id.owner == here_.self()) {  // it came home
     object_ptr object;
     {
@@ -131,6 +173,12 @@ object_ptr object_sharing::load_ref(detail::input_archive& archive, const detail
     known.object = ops.make();
     known.object->set_origin(id.owner, id.local);
     fresh = object_ptr::adopt(known.object);
+  }
+  if (along) {
+    const transfer_scope scope(transfer_scope::current->other());
+    detail::input_archive value(*along);
+    static_cast<remote_object&>(*fresh).complete_from(value);
+    return fresh;
   }
   if (!here_.send(id.owner, object_wanted{id.local})) {
     auto* const lost = static_cast<remote_object*>(fresh.get());

@@ -79,6 +79,13 @@ TEST_CASE("large values of all kinds cross processes by the store and leave noth
   CHECK(all_free(cluster));
 }
 
+TEST_CASE("short values, and where large ones lie, come with their refs: the owner is not asked") {
+  daemons cluster;
+  cluster.start_head("head", {"--num-cpus=2", "--object-store-memory=64MiB"});
+  passes(cluster, {"along"});
+  CHECK(all_free(cluster));
+}
+
 TEST_CASE("nobody can write to a value that is sealed") {
   daemons cluster;
   cluster.start_head("head", {"--num-cpus=2", "--object-store-memory=64MiB"});

@@ -198,6 +198,37 @@ void deaths() {
   CHECK(fetch(remote<elements>(all)) == 8 * mib);
 }
 
+// -- values that come with their refs -------------------------------------------------------------
+
+struct lent_values {
+  object_ref<int> number;
+  object_ref<std::string> text;
+  object_ref<std::vector<float>> array;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(number, text, array);
+  }
+};
+
+struct lender {
+  lent_values lend() { return {put(7), put(std::string("short")), put(numbers(mib))}; }
+  int host() { return ::getpid(); }
+};
+
+/// What is short, and what lies in the node's store, need not be asked for: its owner may be busy.
+void along() {
+  const auto owner = with({.isolation = troupe::isolation::process}).remote<lender>();
+  const int process = fetch(owner.remote<&lender::host>());
+  const lent_values lent = fetch(owner.remote<&lender::lend>());
+  ::kill(process, SIGSTOP);
+  CHECK(fetch(lent.number) == 7);
+  CHECK(fetch(lent.text) == "short");
+  CHECK(view(lent.array)->size() == mib);
+  ::kill(process, SIGCONT);
+  // Lent on by who only borrows it.
+  CHECK(fetch(remote<elements>(std::vector{lent.array})) == mib);
+}
+
 // -- a store that is too small --------------------------------------------------------------------
 
 /// Far more than fits, all of it read again.
@@ -411,6 +442,7 @@ const std::map<std::string, std::function<void(const words&)>> scenarios{
     {"values", [](const words&) { values(); }},
     {"sealed", [](const words&) { sealed(); }},
     {"deaths", [](const words&) { deaths(); }},
+    {"along", [](const words&) { along(); }},
     {"spill", [](const words&) { spill(); }},
     {"full_disk", [](const words&) { full_disk(); }},
     {"too_large", [](const words&) { too_large(); }},

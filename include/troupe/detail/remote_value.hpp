@@ -177,6 +177,23 @@ void save_lent_value([[maybe_unused]] output_archive& archive,
   }
 }
 
+/// A value of at most so many bytes costs less with its ref than the question for it would.
+inline constexpr std::size_t most_along = 1024;
+
+template <class T>
+bool value_goes_along([[maybe_unused]] const object_state& object) noexcept {
+  if constexpr (std::is_void_v<T>) {
+    return true;
+  } else if constexpr (reads_in_place_v<T> || std::is_same_v<T, std::string>) {
+    if (!object.value_is_here()) return false;
+    const auto& value = *static_cast<const T*>(object.value());
+    return value.size() * sizeof(typename T::value_type) <= most_along;
+  } else {
+    return archivable_v<T> && std::is_trivially_copyable_v<T> && sizeof(T) <= most_along &&
+           object.value_is_here();
+  }
+}
+
 /// Where a large array lies in the store, once it has been put there; null for others.
 template <class T>
 stored_ptr share_array(object_state& object) {
@@ -227,7 +244,7 @@ object_ptr put_into_store(const T& value, const std::source_location& place) {
 
 template <class T>
 const object_ops& object_ops_of() noexcept {
-  static constexpr object_ops ops{&save_lent_value<T>,
+  static constexpr object_ops ops{&save_lent_value<T>, &value_goes_along<T>,
                                   []() -> remote_object* { return new remote_value<T>; }};
   return ops;
 }

@@ -40,6 +40,8 @@ class TROUPE_API remote_object : public object_state {
 /// What the runtime must know to send an object's value and to make an object that receives one.
 struct object_ops {
   void (*save_value)(output_archive& archive, object_state& object);
+  /// Whether a value that is in this process is so short that it travels with each ref to it.
+  bool (*goes_along)(const object_state& object) noexcept;
   remote_object* (*make)();
 };
 
