@@ -92,6 +92,7 @@ class object_store::implementation {
   void transfer_pinned(const transfer_key& key, const answer_pinned& e);
   void transfer_refused(const transfer_key& key, const answer_refused& e);
   void end_transfer_to(process_id by, stored_id id);
+  void act(const value_sealed& e) { spread_.sealed(e.id); }
   void act(const value_freed& e) { spread_.freed(e.id); }
   void act(const name_source& e);
   void act(const delete_copy& e);

@@ -16,8 +16,9 @@ void object_store::implementation::dispatch(process_id from, const message& what
       // A node that ends may have asked until the end: nobody would say when it has got its value.
       if (gone_.contains(from)) return;
       const auto asked = unpack<pull_value>(what);
-      if (state_.size_of(asked.value) == 0) return refuse_source(from, asked.value);
-      return spread_.asked(asked.value, from, asked.keeps);
+      const bool unfinished = state_.is_being_written(asked.value);
+      if (!unfinished && state_.size_of(asked.value) == 0) return refuse_source(from, asked.value);
+      return spread_.asked(asked.value, from, asked.keeps, !unfinished);
     }
     case kind::value_source:
       return source_named(unpack<value_source>(what));

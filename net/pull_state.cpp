@@ -174,8 +174,9 @@ void pull_state::stop(stored_id id) {
 // -- spread_state
 // ----------------------------------------------------------------------------------
 
-void spread_state::asked(stored_id id, process_id by, bool keeps) {
+void spread_state::asked(stored_id id, process_id by, bool keeps, bool is_sealed) {
   value& of = values_[id];
+  of.is_sealed = is_sealed;
   if (of.serving.contains(by)) finish(of, by);
   const bool known = std::any_of(of.waiting.begin(), of.waiting.end(),
                                  [by](const receiver& r) { return r.node == by; });
@@ -183,8 +184,15 @@ void spread_state::asked(stored_id id, process_id by, bool keeps) {
   serve(id, of);
 }
 
+void spread_state::sealed(stored_id id) {
+  const auto at = values_.find(id);
+  if (at == values_.end()) return;
+  at->second.is_sealed = true;
+  serve(id, at->second);
+}
+
 void spread_state::serve(stored_id id, value& of) {
-  while (!of.waiting.empty()) {
+  while (of.is_sealed && !of.waiting.empty()) {
     const receiver next = of.waiting.front();
     // The one with the least to do; copies before this node, which may have other things to do.
     process_id best = 0;

@@ -134,8 +134,10 @@ class spread_state {
 
   std::vector<spread_effect> take_effects() { return std::exchange(effects_, {}); }
 
-  /// A node wants the value. `keeps`: it will have a copy for others.
-  void asked(stored_id id, process_id by, bool keeps);
+  /// A node wants the value. `keeps`: it will have a copy for others. `is_sealed`: it is whole;
+  /// else the node waits for `sealed`, or for `freed`.
+  void asked(stored_id id, process_id by, bool keeps, bool is_sealed = true);
+  void sealed(stored_id id);
   void ended(stored_id id, process_id by, process_id source, bool done);
   /// The node has thrown its copy away.
   void evicted(stored_id id, process_id node);
@@ -149,6 +151,7 @@ class spread_state {
     bool keeps = false;
   };
   struct value {
+    bool is_sealed = true;
     std::set<process_id> copies;             ///< besides this node's
     std::map<process_id, receiver> serving;  ///< by who receives: `node` is the source
     std::deque<receiver> waiting;

@@ -43,6 +43,11 @@ bool store_state::in_memory(stored_id id) const {
          (at->second.at == place::memory || at->second.at == place::spilling);
 }
 
+bool store_state::is_being_written(stored_id id) const {
+  const auto at = entries_.find(id);
+  return at != entries_.end() && at->second.at == place::writing && !at->second.dropped;
+}
+
 std::uint64_t store_state::size_of(stored_id id) const {
   const auto at = entries_.find(id);
   if (at == entries_.end() || at->second.dropped) return 0;
@@ -241,6 +246,7 @@ void store_state::seal(time now, process_id client, stored_id id) {
   if (of == nullptr || of->at != place::writing || of->maker != client) return;
   of->at = place::memory;
   forget_holding(client, id);
+  effects_.emplace_back(value_sealed{id});
   if (!of->claimed) {
     of->claim_by = now + settings_.claim_within;
     ++unclaimed_;

@@ -104,13 +104,17 @@ struct stop_pull {
 struct copy_evicted {
   stored_id id;
 };
+/// It is whole from now on: its maker has said so.
+struct value_sealed {
+  stored_id id;
+};
 /// A value of this node is freed, wherever it lies.
 struct value_freed {
   stored_id id;
 };
 using store_effect = std::variant<answer_created, answer_pinned, answer_refused, spill_block,
                                   restore_block, discard_file_block, begin_pull, receive_into,
-                                  stop_pull, copy_evicted, value_freed>;
+                                  stop_pull, copy_evicted, value_sealed, value_freed>;
 
 /// A state machine without threads, clocks, sockets and logging; thread-compatible.
 ///
@@ -194,6 +198,9 @@ class store_state {
   use usage() const;
   bool holds(stored_id id) const { return entries_.contains(id); }
   bool in_memory(stored_id id) const;
+  /// Whether it will be sealed, as far as anybody knows. Others may hear of a value by messages
+  /// before its maker's word has come here by another way.
+  bool is_being_written(stored_id id) const;
   /// Of a value that is sealed; 0 when there is none.
   std::uint64_t size_of(stored_id id) const;
   /// Whether time can change anything.

@@ -12,7 +12,9 @@
 
 #include <troupe/error.hpp>
 
+#include "net/messages.hpp"
 #include "net/object_store.hpp"
+#include "net/pack.hpp"
 #include "net/store_client.hpp"
 #include "net/store_socket.hpp"
 #include "test/support/catch.hpp"
@@ -153,6 +155,24 @@ TEST_CASE("a wait for a value ends at its deadline, and leaves nothing behind") 
                   troupe::get_timeout_error);
   writer->abort(block.id);
   CHECK(eventually([&] { return node.store.use().used == 0; }));
+}
+
+// The seal comes by the writer's socket, the question of another node by the network.
+TEST_CASE("a node that asks for a value before its seal has come waits for it") {
+  node_part node;
+  test_process asks(node.folder);
+  node.endpoint.learn(asks.endpoint.self());
+  asks.endpoint.learn(node.endpoint.self());
+  const auto writer = store_client::connect(node.path(), 100);
+  const auto block = writer->create(mib, {100, "test"});
+  node.store.received(asks.id(), pack(pull_value{block.id, true}));
+  // What the store was told before is done when it has answered twice.
+  for (int i = 0; i < 2; ++i) writer->abort(writer->create(mib, {100, "test"}).id);
+  writer->seal(block.id);
+  REQUIRE(asks.heard.wait(node.endpoint.id(), 1));
+  const auto answer = unpack<value_source>(asks.heard.taken(node.endpoint.id()).at(0));
+  CHECK(answer.refused.empty());
+  CHECK(answer.size == mib);
 }
 
 TEST_CASE("a value that is not there is lost") {

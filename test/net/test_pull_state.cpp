@@ -287,6 +287,19 @@ TEST_CASE("who waits for a source of a value that is freed is answered") {
   CHECK(told[0].to == 4);
 }
 
+TEST_CASE("who asks for a value that is still being written waits until it is sealed, or freed") {
+  spread_state spread(home);
+  spread.asked(value, 2, true, false);
+  CHECK(spread.take_effects().empty());
+  spread.sealed(value);
+  CHECK(only<name_source>(spread.take_effects()).at(0).to == 2);
+
+  constexpr stored_id other{home, 99};
+  spread.asked(other, 3, true, false);
+  spread.freed(other);
+  CHECK(only<name_source>(spread.take_effects()).at(0).to == 3);  // and there is none
+}
+
 TEST_CASE("a copy that is complete after the value was freed is deleted") {
   spread_state spread(home);
   spread.asked(value, 2, true);

@@ -88,6 +88,7 @@ class store {
   void note(const receive_into& e) { receiving.push_back(e); }
   void note(const stop_pull& e) { stopped.push_back(e.id); }
   void note(const copy_evicted& e) { evicted.push_back(e.id); }
+  void note(const value_sealed& e) { sealed.push_back(e.id); }
   void note(const value_freed& e) { freed.push_back(e.id); }
 
   store_state::time now{};
@@ -98,7 +99,7 @@ class store {
   std::map<store_ticket, answer_refused> refused;
   std::vector<spill_block> spills;
   std::vector<restore_block> restores;
-  std::vector<stored_id> pulls, stopped, evicted, freed;
+  std::vector<stored_id> pulls, stopped, evicted, sealed, freed;
   std::vector<receive_into> receiving;
 };
 
@@ -123,8 +124,12 @@ TEST_CASE("a reader waits until the value is sealed") {
   const stored_id id = s.created.at(t).id;
   const auto p = s.pin(b, id);
   CHECK_FALSE(s.pinned.contains(p));
+  CHECK(s.state.is_being_written(id));
+  CHECK(s.state.size_of(id) == 0);
   s.seal(a, id);
   CHECK(s.pinned.contains(p));
+  CHECK_FALSE(s.state.is_being_written(id));
+  CHECK(s.sealed == std::vector{id});
 }
 
 TEST_CASE("what a process was writing goes with it, and those who waited for it are told") {

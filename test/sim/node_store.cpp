@@ -54,11 +54,13 @@ void node_store::say(net::stored_id id, Text&& text) {
 
 /// Later, if the node's daemon still lives then.
 void node_store::soon(std::function<void()> f) {
-  sim_.w.after(sim_.w.random.time(5us, 60us),
-               [&sim = sim_, self = net_.id(), m = net_.machine(), f = std::move(f)] {
-                 const daemon* const there = sim.machines[m].node.get();
-                 if (there != nullptr && there->id() == self) f();
-               });
+  after(sim_.w.random.time(5us, 60us), std::move(f));
+}
+void node_store::after(duration wait, std::function<void()> f) {
+  sim_.w.after(wait, [&sim = sim_, self = net_.id(), m = net_.machine(), f = std::move(f)] {
+    const daemon* const there = sim.machines[m].node.get();
+    if (there != nullptr && there->id() == self) f();
+  });
 }
 
 // -- processes of the node ------------------------------------------------------------------------
@@ -73,12 +75,17 @@ void node_store::create(process_id client, std::uint64_t size, process_id owner,
   });
 }
 
+/// It goes by a connection of its own: messages about the value may be faster.
 void node_store::seal(process_id client, net::stored_id id) {
-  soon([this, client, id] {
-    say(id, [&] { return "is sealed by " + name_of(client); });
-    state_.seal(sim_.w.now(), client, id);
-    carry_out();
+  seals_.emplace(client, id);
+  after(sim_.w.random.skewed(5us, 20ms), [this, client, id] {
+    if (seals_.erase({client, id}) != 0) hear_seal(client, id);
   });
+}
+void node_store::hear_seal(process_id client, net::stored_id id) {
+  say(id, [&] { return "is sealed by " + name_of(client); });
+  state_.seal(sim_.w.now(), client, id);
+  carry_out();
 }
 
 void node_store::pin(process_id client, net::stored_id id, reply then) {
@@ -136,6 +143,15 @@ void node_store::lose(process_id who, const std::string& cause) {
 
 void node_store::end(process_id who, const std::string& cause) {
   gone_.insert(who);
+  // What it said last is read before the end of its connection.
+  std::vector<net::stored_id> said;
+  for (const auto& [client, id] : seals_) {
+    if (client == who) said.push_back(id);
+  }
+  for (const net::stored_id id : said) {
+    seals_.erase({who, id});
+    hear_seal(who, id);
+  }
   sim_.w.record(store_says, net_.id(), who, [&] {
     return "store of " + name_of(net_.id()) + " loses " + name_of(who) + ": " + cause;
   });
@@ -205,8 +221,9 @@ void node_store::on(process_id from, const net::drop_value& what) {
 void node_store::on(process_id from, const net::pull_value& what) {
   if (gone_.contains(from)) return;
   say(what.value, [&] { return "is asked for by " + name_of(from); });
-  if (state_.size_of(what.value) == 0) return refuse_source(from, what.value);
-  spread_.asked(what.value, from, what.keeps);
+  const bool unfinished = state_.is_being_written(what.value);
+  if (!unfinished && state_.size_of(what.value) == 0) return refuse_source(from, what.value);
+  spread_.asked(what.value, from, what.keeps, !unfinished);
   carry_out();
 }
 void node_store::on(process_id, const net::value_source& what) {
@@ -402,6 +419,7 @@ void node_store::act(const net::copy_evicted& e) {
   say(e.id, [] { return "is evicted"; });
   net_.send(e.id.owner, net::copy_dropped{e.id});
 }
+void node_store::act(const net::value_sealed& e) { spread_.sealed(e.id); }
 void node_store::act(const net::value_freed& e) {
   say(e.id, [] { return "is freed"; });
   spread_.freed(e.id);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -78,6 +79,8 @@ class node_store {
   template <class Text>
   void say(net::stored_id id, Text&& text);
   void soon(std::function<void()> f);
+  void after(duration wait, std::function<void()> f);
+  void hear_seal(process_id client, net::stored_id id);
   void carry_out();
   void tell(net::store_ticket ticket, answer what);
   void refuse_source(process_id to, net::stored_id id);
@@ -94,6 +97,7 @@ class node_store {
   void act(const net::receive_into& e);
   void act(const net::stop_pull& e);
   void act(const net::copy_evicted& e);
+  void act(const net::value_sealed& e);
   void act(const net::value_freed& e);
   void act(const net::ask_home& e);
   void act(const net::value_located& e);
@@ -113,6 +117,7 @@ class node_store {
   net::bounded_set<process_id> gone_;  ///< that have died
   std::vector<std::uint64_t> memory_;
   std::map<std::uint64_t, std::uint64_t> file_;
+  std::set<std::pair<process_id, net::stored_id>> seals_;  ///< said, and not heard here yet
   net::store_ticket last_ticket_ = 0;
   std::map<net::store_ticket, waiting> tickets_;
   std::map<transfer_key, transfer> transfers_;

@@ -232,7 +232,7 @@ void value_part::make(const value_order& what, std::function<void(program&, net:
           if (to == nullptr) return;
           to->write(at.offset, 0, what.size, what.version);
           to->seal(me.id(), at.id);
-          me.later(100us, [done, at](program& maker) { done(maker, at.id); });
+          done(me, at.id);
         });
       });
 }
