@@ -113,6 +113,11 @@ std::optional<peer> endpoint::implementation::find(process_id other) const {
   return link->where();
 }
 
+bool endpoint::implementation::is_connected(process_id other) const {
+  const link_ptr link = find_link(other);
+  return link && link->up();
+}
+
 bool endpoint::implementation::send(process_id to, message&& what) {
   if (to == self_.id) {
     {
@@ -265,6 +270,7 @@ peer endpoint::resolve(const std::string& address, std::chrono::milliseconds tim
 bool endpoint::send(process_id to, message what) { return impl_->send(to, std::move(what)); }
 std::size_t endpoint::queued_bytes(process_id to) const { return impl_->queued_bytes(to); }
 bool endpoint::has_room(process_id to) const { return impl_->has_room(to); }
+bool endpoint::is_connected(process_id other) const { return impl_->is_connected(other); }
 void endpoint::wait_for_room(process_id to) { impl_->wait_for_room(to); }
 void endpoint::forget(process_id gone) { impl_->forget(gone); }
 bool endpoint::flush(std::chrono::milliseconds timeout) { return impl_->flush(timeout); }

@@ -75,6 +75,8 @@ class endpoint {
   void learn(const peer& other);
   /// The peer as it was learned.
   std::optional<peer> find(process_id other) const;
+  /// Whether a connection to the peer is open now.
+  bool is_connected(process_id other) const;
   /// Learns a peer of which only the address is known: HOST:PORT. Blocks until it has answered;
   /// throws `connection_error` with the cause and what to do: at once when nothing listens there or
   /// it can not be talked to, at the end of the time when it is silent. Not on the endpoint's

@@ -72,6 +72,7 @@ class endpoint::implementation final : public core::idle_work {
   bool send(process_id to, message&& what);
   std::size_t queued_bytes(process_id to) const;
   bool has_room(process_id to) const;
+  bool is_connected(process_id other) const;
   void wait_for_room(process_id to);
   void forget(process_id gone);
   bool flush(std::chrono::milliseconds timeout);

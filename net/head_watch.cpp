@@ -34,13 +34,19 @@ void head_watch::heard(time now) {
   heard_ = known_ = now;
   dead_ = false;
   probe_.reset();
+  next_probe_ = now;
 }
 
-head_watch::finding head_watch::look(time now, std::chrono::milliseconds silent_for,
+head_watch::finding head_watch::look(time now, bool is_linked, std::chrono::milliseconds silent_for,
                                      std::chrono::milliseconds dead_for) {
   // Long enough before the patience ends that a dead head is found dead, however short it is.
-  if (now - heard_ < std::min(quiet, silent_for * 2 / 3)) return finding::alive;
+  if (is_linked && now - heard_ < std::min(quiet, silent_for * 2 / 3)) return finding::alive;
   bool died = false;
+  if (!probe_ && now >= next_probe_) {
+    probe_ = head_.local.empty() ? std::make_unique<connection_attempt>(numeric_)
+                                 : std::make_unique<connection_attempt>(head_.local);
+    probe_until_ = now + probe_patience;
+  }
   if (probe_) {
     const auto result = probe_->look();
     if (result == connection_attempt::result::refused) {
@@ -51,10 +57,6 @@ head_watch::finding head_watch::look(time now, std::chrono::milliseconds silent_
       probe_.reset();
       next_probe_ = now + probe_period;
     }
-  } else if (now >= next_probe_) {
-    probe_ = head_.local.empty() ? std::make_unique<connection_attempt>(numeric_)
-                                 : std::make_unique<connection_attempt>(head_.local);
-    probe_until_ = now + probe_patience;
   }
   if (now - known_ > silent_for) return finding::silent;
   if (dead_ && now - heard_ > dead_for) return finding::stays_dead;

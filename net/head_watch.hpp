@@ -29,9 +29,11 @@ class head_watch {
   void begin(const peer& head, time now);
   /// Something came from it.
   void heard(time now);
-  /// To be called every 100 ms or so. `silent_for`: so long nothing is known of it. `dead_for`: so
-  /// long it is known to be dead.
-  finding look(time now, std::chrono::milliseconds silent_for, std::chrono::milliseconds dead_for);
+  /// To be called every 100 ms or so. `is_linked`: a connection to it is open; one that has ended
+  /// may have ended with it, so that it is looked for at once. `silent_for`: so long nothing is
+  /// known of it. `dead_for`: so long it is known to be dead.
+  finding look(time now, bool is_linked, std::chrono::milliseconds silent_for,
+               std::chrono::milliseconds dead_for);
 
  private:
   peer head_;

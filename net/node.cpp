@@ -292,7 +292,9 @@ class node::implementation final : public endpoint_handler, public worker_watche
 
   void look_after_head(clock::time_point now) {
     const auto patience = fence_after(options_.silence);
-    switch (head_watch_.look(now, patience, std::max(patience, options_.head_patience))) {
+    const bool is_linked = endpoint_->is_connected(node_->settings().head.id);
+    switch (
+        head_watch_.look(now, is_linked, patience, std::max(patience, options_.head_patience))) {
       case head_watch::finding::alive:
         return;
       case head_watch::finding::silent:

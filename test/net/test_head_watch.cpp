@@ -17,11 +17,11 @@ namespace {
 
 /// What a node finds that looks each 100 ms for so long.
 std::vector<finding> look(head_watch& watch, head_watch::time from, std::chrono::milliseconds until,
-                          std::chrono::milliseconds silent_for) {
+                          std::chrono::milliseconds silent_for, bool is_linked = true) {
   std::vector<finding> all;
   for (auto t = 0ms; t <= until; t += 100ms) {
     std::this_thread::yield();
-    all.push_back(watch.look(from + t, silent_for, 60s));
+    all.push_back(watch.look(from + t, is_linked, silent_for, 60s));
   }
   return all;
 }
@@ -37,6 +37,17 @@ TEST_CASE("a dead head is found dead before the node gives up, however short its
   const auto found = look(watch, now, 30s, silent_for);
   CHECK(std::count(found.begin(), found.end(), finding::just_died) == 1);
   CHECK(std::count(found.begin(), found.end(), finding::silent) == 0);
+}
+
+TEST_CASE("a head whose connection ends is looked for at once") {
+  const bound_port at;
+  head_watch watch;
+  const head_watch::time now{};
+  watch.begin(at.process(1), now);
+  const auto linked = look(watch, now, 900ms, 1'800ms);
+  CHECK(std::count(linked.begin(), linked.end(), finding::just_died) == 0);
+  const auto cut = look(watch, now + 1s, 200ms, 1'800ms, false);
+  CHECK(std::count(cut.begin(), cut.end(), finding::just_died) == 1);
 }
 
 TEST_CASE("a head is found dead early enough that it may be back when the patience would end") {
