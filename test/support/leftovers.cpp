@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <atomic>
 #include <charconv>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -25,7 +24,7 @@ namespace fs = std::filesystem;
 /// TROUPE_...: those are of the test that starts a program, see `environment_with`.
 std::string mark() { return "TEST_RUN_" + std::to_string(::getpid()); }
 
-constexpr std::chrono::seconds time_to_end{10};
+constexpr std::chrono::seconds time_to_die{10};  // of one that is killed
 
 std::atomic<bool> left_over{false};
 
@@ -75,10 +74,10 @@ class handle {
 
 void mark_started_processes() { ::setenv(mark().c_str(), "1", 1); }
 
-std::vector<std::string> end_marked_processes() {
+std::vector<std::string> end_marked_processes(std::chrono::milliseconds longest) {
   std::vector<std::string> result;
   const std::string variable = mark() + "=1";
-  const auto until = std::chrono::steady_clock::now() + time_to_end;
+  const auto until = std::chrono::steady_clock::now() + longest;
   // Once more after one that was left: it may have started others meanwhile.
   std::size_t before = 0;
   do {
@@ -93,7 +92,7 @@ std::vector<std::string> end_marked_processes() {
       std::string said = command_line(entry.path());
       if (process.ended_by(until)) continue;
       process.kill();
-      process.ended_by(std::chrono::steady_clock::now() + time_to_end);
+      process.ended_by(std::chrono::steady_clock::now() + time_to_die);
       result.push_back(std::move(said));
     }
   } while (result.size() != before);
