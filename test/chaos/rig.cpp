@@ -189,13 +189,16 @@ std::vector<std::string> rig::open_descriptors() const {
   return wrong;
 }
 
-std::vector<std::string> rig::settle(std::chrono::seconds longest) const {
-  return within(longest, [this] {
+std::vector<std::string> rig::settle(std::chrono::seconds longest, std::string& last) const {
+  return within(longest, [this, &last] {
+    std::vector<std::string> wrong;
     try {
-      return unsettled();
+      wrong = unsettled();
     } catch (const std::exception& e) {
-      return std::vector<std::string>{e.what()};
+      wrong.emplace_back(e.what());
     }
+    if (!wrong.empty()) last = wrong.front();
+    return wrong;
   });
 }
 

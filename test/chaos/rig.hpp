@@ -32,8 +32,8 @@ class rig {
 
   nlohmann::json status() const;
   /// Waits until everything is as after the start, but for what programs said may stay; what is not
-  /// in the end.
-  std::vector<std::string> settle(std::chrono::seconds longest) const;
+  /// in the end. `last`: what was left longest.
+  std::vector<std::string> settle(std::chrono::seconds longest, std::string& last) const;
   /// Waits until the daemons have no more file descriptors than were remembered; which do.
   std::vector<std::string> close_descriptors(std::chrono::seconds longest) const;
   /// Remembers how many file descriptors each daemon has when nothing runs.

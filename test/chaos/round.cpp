@@ -23,6 +23,8 @@ namespace {
 const std::string program = TROUPE_TEST_BINARY_DIR "/test/chaos/chaos_driver";
 /// Far longer than anything takes; what takes longer hangs.
 constexpr std::chrono::seconds patience{120};
+/// What was left so long is in the report, although it went at last.
+constexpr double slow_to_settle = 3;
 
 std::string content(const std::string& path) {
   std::ifstream file(path);
@@ -221,8 +223,13 @@ class game {
   }
 
   void settle() {
-    for (std::string& left : rig_.settle(60s)) wrong("left behind: " + std::move(left));
+    const auto begun = now();
+    std::string last;
+    for (std::string& left : rig_.settle(60s, last)) wrong("left behind: " + std::move(left));
     result_.settled = since_strike(now());
+    if (since_strike(now()) - since_strike(begun) > slow_to_settle) {
+      result_.detail += "; late: " + last;
+    }
     if (cell_.struck == victim::driver) result_.recovered = result_.settled;
   }
 
