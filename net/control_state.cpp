@@ -65,6 +65,8 @@ void control_state::received(time now, process_id from, join_cluster what) {
     welcome_back(now, from, before, processes);
   } else {
     send(from, joined{});
+    // What it is told by others may lie with one of these.
+    for (const process_died& one : obituaries_) send(from, one);
     tell_of_jobs(from);
   }
   groups_.node_joined(now, added.info, *total);

@@ -173,7 +173,7 @@ class control_state {
   job_id next_job_ = 1;
   names names_;
   bounded_set<process_id> dead_;
-  std::deque<process_died> obituaries_;  ///< the last; who returns may not have heard of them
+  std::deque<process_died> obituaries_;  ///< the last; who joins has not heard of them
   std::map<process_id, awaited_node> awaited_;
   time awaited_until_{};
   bool recovering_ = false;

@@ -183,6 +183,17 @@ TEST_CASE("a death is told to all nodes once, by the dead one's own node alone")
   CHECK(c.sent<net::process_died>(2).size() == 1);
 }
 
+// Simulator seed 2099: it asked a node for a value that had been declared dead before, and waited.
+TEST_CASE("a node that joins is told who has died before") {
+  control c;
+  c.join(2);
+  c.tell(2, net::process_died{2, "it was stopped", true});
+  c.join(3);
+  const auto told = c.sent<net::process_died>(3);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].process == 2);
+}
+
 TEST_CASE("a name is the first one's until it lets go or its owner dies") {
   control c;
   c.tell(1, net::process_joined{10});
