@@ -25,8 +25,11 @@ enum class given_up : std::uint8_t { no, late, stopped };
 
 }  // namespace
 
-store_client::store_client(std::string path, process_id self)
-    : path_(std::move(path)), self_(self), first_(connect_to_store(path_)) {
+store_client::store_client(std::string path, process_id self, std::function<void()> on_gone)
+    : path_(std::move(path)),
+      self_(self),
+      on_gone_(std::move(on_gone)),
+      first_(connect_to_store(path_)) {
   store_request hello;
   hello.what = store_request::kind::hello;
   hello.process = self_;
@@ -39,8 +42,9 @@ store_client::store_client(std::string path, process_id self)
   region_ = std::make_unique<store_region>(memory.release(), answer.size);
 }
 
-std::shared_ptr<store_client> store_client::connect(const std::string& path, process_id self) {
-  return std::shared_ptr<store_client>(new store_client(path, self));
+std::shared_ptr<store_client> store_client::connect(const std::string& path, process_id self,
+                                                    std::function<void()> on_gone) {
+  return std::shared_ptr<store_client>(new store_client(path, self, std::move(on_gone)));
 }
 
 store_fd store_client::take_connection() {
@@ -66,10 +70,17 @@ void store_client::keep_connection(store_fd connection) {
 }
 
 store_reply store_client::ask(const store_request& what, const detail::deadline& until) {
-  store_fd connection = take_connection();
-  if (!send_request(connection, what)) {
-    throw connection_error("the node's object store is gone: its daemon has ended");
+  try {
+    return exchange(what, until);
+  } catch (const store_gone_error&) {
+    if (on_gone_) on_gone_();
+    throw;
   }
+}
+
+store_reply store_client::exchange(const store_request& what, const detail::deadline& until) {
+  store_fd connection = take_connection();
+  if (!send_request(connection, what)) throw store_gone_error();
   store_reply reply;
   given_up why = given_up::no;
   if (!receive_reply(connection, first_wait_ms, reply)) {

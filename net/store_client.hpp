@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -21,8 +22,10 @@ namespace troupe::net {
 /// this: the memory is mapped as long as anybody reads it.
 class store_client : public std::enable_shared_from_this<store_client> {
  public:
-  /// Throws `connection_error` when the store cannot be reached.
-  static std::shared_ptr<store_client> connect(const std::string& path, process_id self);
+  /// Throws `connection_error` when the store cannot be reached. `on_gone` is called by a thread
+  /// that finds the store gone, before it throws.
+  static std::shared_ptr<store_client> connect(const std::string& path, process_id self,
+                                               std::function<void()> on_gone = {});
 
   /// A block that this process writes.
   struct block {
@@ -43,14 +46,16 @@ class store_client : public std::enable_shared_from_this<store_client> {
   const store_region& region() const noexcept { return *region_; }
 
  private:
-  store_client(std::string path, process_id self);
+  store_client(std::string path, process_id self, std::function<void()> on_gone);
   store_fd take_connection();
   void keep_connection(store_fd connection);
   store_reply ask(const store_request& what, const detail::deadline& until);
+  store_reply exchange(const store_request& what, const detail::deadline& until);
   void tell(store_request what) noexcept;
 
   const std::string path_;
   const process_id self_;
+  const std::function<void()> on_gone_;
   store_fd first_;
   std::unique_ptr<store_region> region_;
   std::mutex mutex_;

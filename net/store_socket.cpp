@@ -84,6 +84,7 @@ store_fd connect_to_store(const std::string& path) {
   const sockaddr_un address = address_of(path);
   store_fd fd = new_socket();
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    if (errno == ECONNREFUSED) throw store_gone_error();
     throw connection_error("cannot reach the node's object store at " + path + ": " +
                            std::strerror(errno));
   }
@@ -132,7 +133,7 @@ bool receive_reply(const store_fd& from, int milliseconds, store_reply& what, st
   header.msg_control = control;
   header.msg_controllen = sizeof(control);
   const ssize_t got = ::recvmsg(from.get(), &header, MSG_CMSG_CLOEXEC);
-  if (got <= 0) throw connection_error("the node's object store is gone: its daemon has ended");
+  if (got <= 0) throw store_gone_error();
   for (cmsghdr* at = CMSG_FIRSTHDR(&header); at != nullptr; at = CMSG_NXTHDR(&header, at)) {
     if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
     int fd = -1;

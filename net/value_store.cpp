@@ -1,13 +1,16 @@
 #include "net/value_store.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <utility>
 
 #include <troupe/archive.hpp>
 #include <troupe/detail/object_state.hpp>
 #include <troupe/error.hpp>
+#include <troupe/log.hpp>
 
 #include "net/failures.hpp"
 #include "net/transfer.hpp"
@@ -30,7 +33,16 @@ struct value_store::fetch {
 
 void value_store::open(const std::string& socket_path, std::size_t threshold) {
   if (socket_path.empty()) return;
-  client_ = store_client::connect(socket_path, here_->self());
+  // A worker goes with its node. What runs in it must not see an error in between: told to its
+  // owner as the work's own, that would not be tried again.
+  std::function<void()> with_the_node;
+  if (here_->is_worker) {
+    with_the_node = [] {
+      log::error("this worker's node has ended, and the worker with it");
+      std::_Exit(EXIT_FAILURE);
+    };
+  }
+  client_ = store_client::connect(socket_path, here_->self(), std::move(with_the_node));
   detail::store_threshold.store(threshold);
 }
 

@@ -1,5 +1,6 @@
 // ctest: TIMEOUT 300
 // Large objects on real nodes: read in place, spilled, pulled, and freed with whoever dies.
+#include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -97,6 +98,20 @@ TEST_CASE("a worker that is killed while it writes or reads leaves nothing behin
   cluster.start_head("head", {"--num-cpus=2", "--object-store-memory=128MiB"});
   passes(cluster, {"deaths"});
   CHECK(all_free(cluster));
+}
+
+TEST_CASE("a task that finds its node's store gone has died with the node, and runs again") {
+  daemons cluster;
+  const auto head = cluster.start_head("head", {"--num-cpus=1"});
+  const auto node = cluster.start_node("n1", head.head, {"--num-cpus=1"});
+  const temp_folder folder;
+  started_program driver({program, "outlives", folder / "begun", "n1"},
+                         {"TROUPE_SESSION_BASE=" + cluster.base(),
+                          "TROUPE_ADDRESS=" + head.self.remote, "TROUPE_LOG_LEVEL=error"});
+  REQUIRE(driver.hear_number("running") == 1);
+  ::kill(static_cast<pid_t>(node.pid), SIGKILL);
+  driver.tell("on");
+  CHECK_THAT(driver.said_to_end(), contains("ok"));
 }
 
 TEST_CASE("a tiny store holds far more than its memory, by the disk") {

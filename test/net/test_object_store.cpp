@@ -193,13 +193,16 @@ TEST_CASE("a value of a node whose end was told is lost at once, also when it is
 
 TEST_CASE("clients of a store that ends get an error, and what they read stays readable") {
   auto node = std::make_unique<node_part>();
-  const auto client = store_client::connect(node->path(), 100);
+  int found_gone = 0;
+  const auto client = store_client::connect(node->path(), 100, [&] { ++found_gone; });
   const stored_id id = put(*client, 100, mib, 'x');
   const auto seen = client->pin(id, {}, {});
   const std::string path = node->path();
   node.reset();
   CHECK(seen->back() == std::byte{'x'});
+  CHECK(found_gone == 0);
   CHECK_THROWS_AS(client->create(mib, {100, "test"}), troupe::connection_error);
+  CHECK(found_gone == 1);
   CHECK_THROWS_AS(store_client::connect(path, 300), troupe::connection_error);
 }
 

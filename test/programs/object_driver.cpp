@@ -1,5 +1,6 @@
 // The program by which the cluster tests look at large objects: a driver, run again as its workers.
 // `object_driver SCENARIO` prints what went wrong and ends with 1, or prints "ok".
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -400,6 +401,28 @@ void source_dies(const words& arguments) {
   }
 }
 
+/// Outlives its node for long enough to find the store gone. Run again, it succeeds.
+int put_behind_its_node(const std::string& begun) {
+  if (std::ifstream(begun).good()) return 2;
+  const pid_t node = ::getppid();
+  ::prctl(PR_SET_PDEATHSIG, 0);
+  std::ofstream(begun) << node << std::flush;
+  while (::getppid() == node) std::this_thread::sleep_for(1ms);
+  put(numbers(mib));
+  return 1;
+}
+
+/// What a worker meets while its node dies is no error of its task. `arguments`: a file to make,
+/// and the node that dies.
+void outlives(const words& arguments) {
+  const auto there = troupe::scheduling::node_affinity(arguments.at(1), true);
+  const auto ref =
+      with({.max_retries = 1, .scheduling = there}).remote<put_behind_its_node>(arguments.at(0));
+  while (!std::ifstream(arguments.at(0)).good()) std::this_thread::sleep_for(1ms);
+  tell("running", 1);
+  CHECK(fetch(ref) == 2);
+}
+
 std::string where_it_runs(std::span<const float>) { return troupe::node_name(); }
 std::string where_both_run(std::span<const float>, std::span<const float>) {
   return troupe::node_name();
@@ -452,6 +475,7 @@ const std::map<std::string, std::function<void(const words&)>> scenarios{
     {"crossing", crossing},
     {"filling", [](const words&) { filling(); }},
     {"source_dies", source_dies},
+    {"outlives", outlives},
 };
 
 }  // namespace
