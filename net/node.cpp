@@ -174,8 +174,13 @@ class node::implementation final : public endpoint_handler, public worker_watche
   }
 
   void ended(process_id peer) override {
-    if (shutting_ || !store_) return;
-    store_->cannot_reach(peer, "its process has ended");
+    if (shutting_) return;
+    if (store_) store_->cannot_reach(peer, "its process has ended");
+    // Its link goes, and would not be silent then.
+    if (far_drivers_.contains(peer)) {
+      node_->process_gone(clock::now(), peer, "its process has ended");
+      carry_out();
+    }
   }
 
   /// The head was started again: it knows what its store has, and learns the rest from its nodes.

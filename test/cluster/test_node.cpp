@@ -317,21 +317,45 @@ TEST_CASE("a node that hears nothing of its head any more ends with its workers"
   CHECK_THAT(here.log_of("n"), contains("has ended and was not started again within 0 s"));
 }
 
-TEST_CASE("a driver that is killed, or that only its link tells of, ends its job") {
-  const daemons here;
-  const auto head = here.start_head("h", {"--silence", "2"});
-  for (const char* const with_pid : {"1", "0"}) {
-    const auto process =
-        net::spawn(own_executable(), {own_executable(), "[.driver]"},
-                   {"TEST_SESSION=" + head.session_dir, std::string("TEST_WITH_PID=") + with_pid},
-                   head.session_dir);
+namespace {
+
+/// A program that has a job at that node, which knows its pid or only its link.
+struct spawned_driver {
+  spawned_driver(const daemons& here, const net::node_file& node, bool with_pid)
+      : process(net::spawn(own_executable(), {own_executable(), "[.driver]"},
+                           {"TEST_SESSION=" + node.session_dir,
+                            std::string("TEST_WITH_PID=") + (with_pid ? "1" : "0")},
+                           node.session_dir)) {
     REQUIRE(process.pid > 0);
     CHECK(eventually([&] { return status_of(here)["jobs"] == 1; }));
+  }
+  ~spawned_driver() {
     ::kill(process.pid, SIGKILL);
     ::waitpid(process.pid, nullptr, 0);
-    CHECK(eventually([&] { return status_of(here)["jobs"] == 0; }));
     for (const int fd : {process.pidfd, process.out, process.err}) ::close(fd);
   }
+  spawned_driver(const spawned_driver&) = delete;
+  spawned_driver& operator=(const spawned_driver&) = delete;
+
+  net::spawned process;
+};
+
+}  // namespace
+
+TEST_CASE("a driver that is killed ends its job, also when nothing but its socket tells") {
+  const bool with_pid = GENERATE(true, false);
+  const daemons here;
+  const auto head = here.start_head("h", {"--silence", "300"});
+  { const spawned_driver killed(here, head, with_pid); }
+  CHECK(eventually([&] { return status_of(here)["jobs"] == 0; }));
+}
+
+TEST_CASE("a driver that only its link tells of, and that is silent, ends its job") {
+  const daemons here;
+  const auto head = here.start_head("h", {"--silence", "2"});
+  const spawned_driver stopped(here, head, false);
+  ::kill(stopped.process.pid, SIGSTOP);
+  CHECK(eventually([&] { return status_of(here)["jobs"] == 0; }));
 }
 
 TEST_CASE("what no node has waits, shows in the status, and is granted when a node brings it") {
