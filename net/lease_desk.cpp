@@ -8,11 +8,18 @@ namespace troupe::net {
 std::uint64_t lease_desk::ask(request_lease what, lease_client& who, process_id near) {
   const process_id first = near != 0 && !what.group ? near : first_of(what);
   std::uint64_t number = 0;
+  bool cut_off = false;
   {
     const std::lock_guard guard(mutex_);
     what.home = here_.home();
     what = requests_.ask(std::move(what), &who, first);
     number = what.request;
+    // To the head this process is dead as well, and it would not answer.
+    cut_off = requests_.is_gone(here_.node.id);
+  }
+  if (cut_off) {
+    here_.net->post([this, number] { refuse(number, "the node of this process is gone"); });
+    return number;
   }
   if (here_.send(first, std::move(what))) return number;
   if (first == here_.head.id) return number;  // it is asked again when the head is there

@@ -1,5 +1,6 @@
 // What a process does with what nodes answer to its requests for leases: who is asked next, and
 // what whoever wants the lease is told.
+#include <future>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,6 +46,12 @@ class process_with_desk {
     for (const auto& [to, what] : std::exchange(asked_, {})) result.emplace_back(to, what.request);
     return result;
   }
+  /// Until what was posted so far has run.
+  void settle() {
+    std::promise<void> done;
+    self_.endpoint.post([&] { done.set_value(); });
+    done.get_future().wait();
+  }
   /// A request that the own node has sent on to the other one.
   std::uint64_t sent_on() {
     const std::uint64_t request = desk.ask({}, who);
@@ -82,6 +89,20 @@ TEST_CASE("a request that the own node turns away because it ends is refused") {
   at.desk.on(own_node, net::lease_refused{request, net::refusal::shutting_down, "it ends"});
   REQUIRE(at.who.refusals.size() == 1);
   CHECK(at.who.refusals[0].text == "it ends");
+}
+
+// Simulator seed 9338: the head was asked, for whom the process was dead, and the task waited.
+TEST_CASE(
+    "a request of a process whose node is gone is refused, also one that the head has first") {
+  process_with_desk at;
+  at.desk.process_gone(own_node, "its daemon has ended");
+  net::request_lease in_group;
+  in_group.group = {1, 7};
+  at.desk.ask(in_group, at.who);
+  at.desk.ask({}, at.who);
+  at.settle();
+  CHECK(at.asked().empty());
+  CHECK(at.who.refusals.size() == 2);
 }
 
 TEST_CASE("a refusal counts only when it comes from the node that the request lies with") {

@@ -73,7 +73,8 @@ std::uint64_t program::ask(net::request_lease wanted, requester who) {
   sim_.w.record(lease_asked, id(), asked.request, [&] {
     return name_of(id()) + " asks for a lease, request " + std::to_string(asked.request);
   });
-  if (!send_request(asked) && first == node_) {
+  const bool cut_off = requests_.is_gone(node_);
+  if (cut_off || (!send_request(asked) && first == node_)) {
     later(1us, [number = asked.request](program& self) {
       if (const auto whose = self.requests_.answered(number)) self.refuse(*whose);
     });
