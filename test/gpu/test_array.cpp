@@ -191,6 +191,8 @@ TEST_CASE("a task works on the device that it has") {
   const auto holder = with({.num_gpus = 1}).remote<keeper>();
   fetch(holder.remote<&keeper::address>());
   CHECK(fetch(with({.num_gpus = 1}).remote<device_here>()) == 1);
+  // A task gives its devices back when its result is there already.
+  REQUIRE(eventually([] { return troupe::available_resources().at("GPU") == 3; }));
   const auto others = with({.num_gpus = 2}).remote<keeper>();  // 1 and 2
   fetch(others.remote<&keeper::address>());
   // The fourth is a logical one: there are three devices.
