@@ -336,7 +336,7 @@ const registered get_some("get_small", [] {
                               .higher_is_better = false,
                               .peer = "raw ZeroMQ round trip, 100 B",
                               .peer_value = of.peer,
-                              .note = "a first get in another process: from its owner"}};
+                              .note = "a first get in another process: it came with its ref"}};
 });
 
 /// A value made on the head is read on the others.
