@@ -17,18 +17,16 @@ std::uint64_t lease_desk::ask(request_lease what, lease_client& who, process_id 
     // To the head this process is dead as well, and it would not answer.
     cut_off = requests_.is_gone(here_.node.id);
   }
-  if (cut_off) {
+  const auto refuse_later = [this, number] {
     here_.net->post([this, number] { refuse(number, "the node of this process is gone"); });
     return number;
-  }
+  };
+  if (cut_off) return refuse_later();
   if (here_.send(first, std::move(what))) return number;
   if (first == here_.head.id) return number;  // it is asked again when the head is there
-  if (first == near && near != here_.node.id) {
-    // It is gone: the request begins anew, as those that lay there have.
-    here_.net->post([this, near] { process_gone(near, "it has ended"); });
-  } else {
-    here_.net->post([this, number] { refuse(number, "the node of this process is gone"); });
-  }
+  if (first != near || near == here_.node.id) return refuse_later();
+  // It is gone: the request begins anew, as those that lay there have.
+  here_.net->post([this, near] { process_gone(near, "it has ended"); });
   return number;
 }
 

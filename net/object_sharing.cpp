@@ -27,13 +27,15 @@ object_ptr lost_object(const detail::object_ops& ops, const std::string& why) {
 }
 
 /// The value in its archive, where asking for it would cost the receiver more than reading it:
-/// where it is short, or the place of one that lies in a store.
-std::optional<std::vector<std::byte>> value_to_go_along(const object_ptr& object,
+/// where it is short, or the place of one that lies in a store. Its owner has it.
+std::optional<std::vector<std::byte>> value_to_go_along(const object_ptr& object, process_id owner,
                                                         const detail::object_ops& ops) {
+  const transfer_scope& message = *transfer_scope::current;
+  if (owner == message.other() || !message.has_room_along()) return std::nullopt;
   if (!object->has_value()) return std::nullopt;
   if (!object->stored() && !ops.goes_along(*object)) return std::nullopt;
   try {
-    const transfer_scope scope(transfer_scope::current->other());
+    const transfer_scope scope(message.other());
     const no_store_scope here_only;
     detail::output_archive archive;
     ops.save_value(archive, *object);
@@ -45,12 +47,12 @@ std::optional<std::vector<std::byte>> value_to_go_along(const object_ptr& object
   return std::nullopt;
 }
 
-void save_along(detail::output_archive& archive, const object_ptr& object,
+void save_along(detail::output_archive& archive, const object_ptr& object, process_id owner,
                 const detail::object_ops& ops) {
-  auto bytes = value_to_go_along(object, ops);
-  if (bytes && !transfer_scope::current->has_room_along(bytes->size())) bytes.reset();
+  const auto bytes = value_to_go_along(object, owner, ops);
   archive.put_value(static_cast<std::uint8_t>(bytes.has_value()));
   if (!bytes) return;
+  transfer_scope::current->goes_along(bytes->size());
   archive.put_count(bytes->size());
   archive.put(bytes->data(), bytes->size());
 }
@@ -143,7 +145,7 @@ void object_sharing::save_ref(detail::output_archive& archive, const object_ptr&
     id = {here_.self(), local};
   }
   save_id(archive, id);
-  save_along(archive, object, ops);
+  save_along(archive, object, id.owner, ops);
 }
 
 object_ptr object_sharing::load_ref(detail::input_archive& archive, const detail::object_ops& ops) {

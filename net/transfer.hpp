@@ -31,17 +31,16 @@ class transfer_scope {
   /// Whether a process is mentioned for the first time: then its address goes with it.
   bool first_mention(process_id mentioned) { return mentioned_.insert(mentioned).second; }
 
-  /// Whether so many bytes more of values may go along with their refs in this message.
-  bool has_room_along(std::size_t bytes) noexcept {
-    if (bytes > room_along_) return false;
-    room_along_ -= bytes;
-    return true;
-  }
+  /// Whether more values may go along with their refs in this message.
+  bool has_room_along() const noexcept { return along_ < most_along; }
+  void goes_along(std::size_t bytes) noexcept { along_ += bytes; }
 
   static inline thread_local transfer_scope* current = nullptr;
 
  private:
-  std::size_t room_along_ = std::size_t{64} << 10;
+  static constexpr std::size_t most_along = std::size_t{64} << 10;
+
+  std::size_t along_ = 0;
   process_id other_;
   transfer_scope* outer_;
   std::unordered_set<process_id> mentioned_;

@@ -3,9 +3,10 @@
 // Notice when it runs: the array is put once, on the node of this program. Each other node pulls it
 // once, however many of its tasks read it, and a node that has it gives it to others; so the second
 // task on a node begins at once. All of them read it in place: nothing is copied within a node.
+// The readers have their places in a placement group: spread over the nodes before the first reads.
 //
-//     sample_broadcast         # all of it; starts a cluster of four nodes if TROUPE_ADDRESS names
-//     none sample_broadcast run     # the program on the cluster of TROUPE_ADDRESS
+//     sample_broadcast       # all of it; starts four nodes if TROUPE_ADDRESS names no cluster
+//     sample_broadcast run   # the program on the cluster of TROUPE_ADDRESS
 
 #include <chrono>
 #include <cstdlib>
@@ -25,6 +26,7 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 constexpr std::size_t elements = 16 << 20;  // 64 MiB
+constexpr int places = 4;
 
 double total(std::span<const float> values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
@@ -46,11 +48,16 @@ bool broadcast() {
   std::cout << "put " << (elements * sizeof(float) >> 20) << " MiB in " << milliseconds()
             << " ms\n";
 
+  const troupe::placement_group spread(
+      {.bundles = std::vector<troupe::bundle>(places, {.num_cpus = 1}),
+       .strategy = troupe::placement_strategy::spread});
+  troupe::get(spread.ready());
+
   begin = clock::now();
   std::vector<troupe::object_ref<std::pair<std::string, double>>> readers;
-  for (int i = 0; i < 16; ++i) {
+  for (int i = 0; i < 4 * places; ++i) {
     readers.push_back(
-        troupe::with({.scheduling = troupe::scheduling::spread()}).remote<read>(shared));
+        troupe::with({.placement_group = spread, .bundle_index = i % places}).remote<read>(shared));
   }
   bool right = true;
   std::map<std::string, int> readers_of;

@@ -61,6 +61,23 @@ class asker {
   test_process process_;
 };
 
+/// So many times a wait takes the turn and leaves it, and then nothing would take it again.
+bool reads_what_comes_later(std::uint64_t times) {
+  const temp_folder session;
+  echo other(session);
+  test_process here(session);
+  here.endpoint.share_reading();
+  here.endpoint.learn(other.process.endpoint.self());
+  for (std::uint64_t i = 0; i < times; ++i) {
+    parker& sleep = troupe::core::this_thread_parker();
+    sleep.unpark();
+    idle_work::wait(sleep, clock_type::now() + 1ms);
+    if (!here.endpoint.send(other.process.id(), numbered(i))) return false;
+    if (!here.heard.wait(other.process.id(), i + 1)) return false;
+  }
+  return here.heard.in_order(other.process.id(), times);
+}
+
 }  // namespace
 
 TEST_CASE("one that asks again and again reads the answers itself") {
@@ -72,36 +89,12 @@ TEST_CASE("one that asks again and again reads the answers itself") {
 }
 
 TEST_CASE("what comes while nobody waits is read by the endpoint's thread") {
-  const temp_folder session;
-  echo other(session);
-  test_process here(session);
-  here.endpoint.share_reading();
-  here.endpoint.learn(other.process.endpoint.self());
-  for (std::uint64_t i = 0; i < 100; ++i) {
-    // A wait that takes the turn and leaves it, then nothing that would take it again.
-    parker& sleep = troupe::core::this_thread_parker();
-    sleep.unpark();
-    idle_work::wait(sleep, clock_type::now() + 1ms);
-    REQUIRE(here.endpoint.send(other.process.id(), numbered(i)));
-    REQUIRE(here.heard.wait(other.process.id(), i + 1));
-  }
-  CHECK(here.heard.in_order(other.process.id(), 100));
+  CHECK(reads_what_comes_later(100));
 }
 
 TEST_CASE("what comes is read when the thread that read before was held up while it left") {
-  const temp_folder session;
-  echo other(session);
-  test_process here(session);
-  here.endpoint.share_reading();
-  here.endpoint.learn(other.process.endpoint.self());
   const armed_faults held_up("endpoint.held_up_at_leaving=always");
-  for (std::uint64_t i = 0; i < 20; ++i) {
-    parker& sleep = troupe::core::this_thread_parker();
-    sleep.unpark();
-    idle_work::wait(sleep, clock_type::now() + 1ms);
-    REQUIRE(here.endpoint.send(other.process.id(), numbered(i)));
-    REQUIRE(here.heard.wait(other.process.id(), i + 1));
-  }
+  CHECK(reads_what_comes_later(20));
 }
 
 TEST_CASE("a wait that reads ends at its deadline") {

@@ -1,6 +1,8 @@
 // The program by which the cluster tests look at large objects: a driver, run again as its workers.
 // `object_driver SCENARIO` prints what went wrong and ends with 1, or prints "ok".
+#include <poll.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -404,9 +406,10 @@ void source_dies(const words& arguments) {
 /// Outlives its node for long enough to find the store gone. Run again, it succeeds.
 int put_behind_its_node(const std::string& begun) {
   if (std::ifstream(begun).good()) return 2;
-  const pid_t node = ::getppid();
-  std::ofstream(begun) << node << std::flush;
-  while (::getppid() == node) std::this_thread::sleep_for(1ms);
+  pollfd node{static_cast<int>(::syscall(SYS_pidfd_open, ::getppid(), 0)), POLLIN, 0};
+  std::ofstream(begun) << "begun" << std::flush;
+  CHECK(::poll(&node, 1, 60'000) == 1);  // until it has ended
+  ::close(node.fd);
   put(numbers(mib));
   return 1;
 }
@@ -417,7 +420,11 @@ void outlives(const words& arguments) {
   const auto there = troupe::scheduling::node_affinity(arguments.at(1), true);
   const auto ref =
       with({.max_retries = 1, .scheduling = there}).remote<put_behind_its_node>(arguments.at(0));
-  while (!std::ifstream(arguments.at(0)).good()) std::this_thread::sleep_for(1ms);
+  const auto until = std::chrono::steady_clock::now() + 60s;
+  while (!std::ifstream(arguments.at(0)).good()) {
+    if (std::chrono::steady_clock::now() > until) return CHECK(false);
+    std::this_thread::yield();
+  }
   tell("running", 1);
   CHECK(fetch(ref) == 2);
 }
