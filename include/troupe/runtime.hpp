@@ -42,7 +42,8 @@ class TROUPE_API session {
 ///
 /// @throws std::invalid_argument for an option that is unknown or has a bad value; std::logic_error
 ///   when the runtime runs already (unless `base.ignore_reinit`, then the session that is returned
-///   does not own it); connection_error for an `address`, which this version cannot reach.
+///   does not own it); connection_error when nothing answers at `address` or it
+///   refuses this process.
 [[nodiscard]] TROUPE_API session init(int argc, const char* const* argv, config base = {});
 [[nodiscard]] inline session init(config base = {}) { return init(0, nullptr, std::move(base)); }
 [[nodiscard]] inline session init(int argc, char** argv, config base = {}) {
