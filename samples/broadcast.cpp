@@ -8,6 +8,7 @@
 //     sample_broadcast       # all of it; starts four nodes if TROUPE_ADDRESS names no cluster
 //     sample_broadcast run   # the program on the cluster of TROUPE_ADDRESS
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -26,7 +27,6 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 constexpr std::size_t elements = 16 << 20;  // 64 MiB
-constexpr int places = 4;
 
 double total(std::span<const float> values) {
   return std::accumulate(values.begin(), values.end(), 0.0);
@@ -48,6 +48,8 @@ bool broadcast() {
   std::cout << "put " << (elements * sizeof(float) >> 20) << " MiB in " << milliseconds()
             << " ms\n";
 
+  const auto places = static_cast<std::size_t>(
+      std::clamp(troupe::cluster_resources()["CPU"], 1.0, 4.0));  // on as many nodes, if there are
   const troupe::placement_group spread(
       {.bundles = std::vector<troupe::bundle>(places, {.num_cpus = 1}),
        .strategy = troupe::placement_strategy::spread});
@@ -55,9 +57,10 @@ bool broadcast() {
 
   begin = clock::now();
   std::vector<troupe::object_ref<std::pair<std::string, double>>> readers;
-  for (int i = 0; i < 4 * places; ++i) {
+  for (std::size_t i = 0; i < 4 * places; ++i) {
+    const auto place = static_cast<int>(i % places);
     readers.push_back(
-        troupe::with({.placement_group = spread, .bundle_index = i % places}).remote<read>(shared));
+        troupe::with({.placement_group = spread, .bundle_index = place}).remote<read>(shared));
   }
   bool right = true;
   std::map<std::string, int> readers_of;
