@@ -74,7 +74,9 @@ void bulk_state::fail_requests(process_id source) {
     }
     by_place_.erase({what.id, what.offset});
     at = requests_.erase(at);
+#ifndef TROUPE_PLANTED_CHUNK_NOT_ASKED_AGAIN
     effects_.emplace_back(chunk_undelivered{source, what.id, what.offset});
+#endif
   }
 }
 

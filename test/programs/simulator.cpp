@@ -103,6 +103,7 @@ int main(int argc, char** argv) try {
     sum.work.reads += r.work.reads;
     sum.work.unread += r.work.unread;
     sum.work.pulls += r.work.pulls;
+    sum.work.by_data += r.work.by_data;
     sum.work.spills += r.work.spills;
     sum.work.rebuilt += r.work.rebuilt;
     sum.work.lost += r.work.lost;
@@ -139,6 +140,7 @@ int main(int argc, char** argv) try {
   show("values read", sum.work.reads);
   show("reads that failed", sum.work.unread);
   show("values pulled", sum.work.pulls);
+  show("chunks by data connections", sum.work.by_data);
   show("values spilled", sum.work.spills);
   show("values made again", sum.work.rebuilt);
   show("values lost for good", sum.work.lost);

@@ -29,6 +29,7 @@ class monitor {
     std::uint64_t reads = 0;    ///< of large values
     std::uint64_t unread = 0;   ///< reads that failed
     std::uint64_t pulls = 0;
+    std::uint64_t by_data = 0;  ///< chunks that were sent by data connections
     std::uint64_t spills = 0;
     std::uint64_t rebuilt = 0;
     std::uint64_t lost = 0;       ///< that could not be made again

@@ -50,8 +50,22 @@ void network::break_connection(std::uint64_t number, duration notice) {
   });
 }
 
+void network::add(const std::shared_ptr<data_wire>& made) {
+  std::erase_if(wires_, [](const auto& one) { return one.expired(); });
+  wires_.push_back(made);
+}
+
 void network::break_one() {
   if (connections_.empty()) return;
+  if (!wires_.empty() && world_.random.chance(0.2)) {
+    if (const auto one = wires_[world_.random.below(wires_.size())].lock()) {
+      ++counted.broken;
+      // Half open, it is given up by who waits for what it owes.
+      one->cut(world_.random.chance(0.3) ? world_.random.time(100ms, 40s)
+                                         : world_.random.time(10us, 1ms));
+      return;
+    }
+  }
   auto at = connections_.begin();
   std::advance(at, static_cast<std::ptrdiff_t>(world_.random.below(connections_.size())));
   // Half open for long, now and then: the sender's frames go nowhere, and nobody says so.
@@ -67,6 +81,10 @@ void network::put_into_group(std::size_t machine, int of) {
     if (!reachable(machine_of(one.from), machine_of(one.to))) cut.push_back(number);
   }
   for (const std::uint64_t number : cut) break_connection(number, world_.random.time(1ms, 6s));
+  for (const auto& one : wires_) {
+    const auto wire = one.lock();
+    if (wire && !reachable(wire->from, wire->to)) wire->cut(world_.random.time(1ms, 40s));
+  }
 }
 
 void network::heal() { groups_.clear(); }

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -41,8 +43,9 @@ using any_message = std::variant<
     net::status, net::lease_revoked, net::create_group, net::remove_group, net::ask_group,
     net::group_reply, net::prepare_bundles, net::bundles_prepared, net::bundles_dropped,
     net::commit_bundles, net::drop_bundles, net::claim_value, net::drop_value, net::pull_value,
-    net::value_source, net::pull_chunk, marked_chunk, net::end_pull, net::pull_ended,
-    net::copy_dropped, net::drop_copy, net::rebuild_value, net::value_rebuilt>;
+    net::value_source, net::open_channel, net::channel_offered, net::pull_chunk, marked_chunk,
+    net::end_pull, net::pull_ended, net::copy_dropped, net::drop_copy, net::rebuild_value,
+    net::value_rebuilt>;
 
 /// As `net::endpoint_handler`.
 class receiver {
@@ -133,6 +136,21 @@ class endpoint {
   bool closed_ = false;
 };
 
+/// A data connection, by which chunks of large values go beside the links.
+struct data_wire {
+  std::uint64_t number = 0;
+  std::size_t from = 0;  ///< machine of the source
+  std::size_t to = 0;    ///< of the reader
+  bool whole = true;     ///< else nothing arrives any more
+  time clear{};          ///< when the last chunk that was sent is read
+  std::uint64_t carried = 0;
+  std::function<void(duration notice)> told;  ///< has both ends learn that it is not whole
+
+  void cut(duration notice) {
+    if (std::exchange(whole, false)) told(notice);
+  }
+};
+
 struct network_settings {
   duration least_delay = 20us;
   duration most_delay = 2ms;
@@ -163,7 +181,9 @@ class network {
   endpoint* find(process_id id, std::uint64_t instance) const;
   std::size_t machine_of(process_id id) const { return machines_.at(id); }
   net::peer peer_of(process_id id) const;
+  duration delay(std::size_t from, std::size_t to);
   bool reachable(std::size_t a, std::size_t b) const { return group(a) == group(b); }
+  void add(const std::shared_ptr<data_wire>& made);
 
   struct statistics {
     std::uint64_t messages = 0;
@@ -182,7 +202,6 @@ class network {
     process_id to = 0;
   };
   int group(std::size_t machine) const;
-  duration delay(std::size_t from, std::size_t to);
   /// What is on its way is lost; the sender is told after `notice`.
   void break_connection(std::uint64_t number, duration notice);
 
@@ -194,6 +213,7 @@ class network {
   std::uint64_t last_instance_ = 0;
   std::map<std::uint64_t, connection> connections_;
   std::uint64_t last_connection_ = 0;
+  std::vector<std::weak_ptr<data_wire>> wires_;
   std::map<std::size_t, int> groups_;
   std::map<std::size_t, double> slowness_;
 };

@@ -12,6 +12,8 @@ namespace {
 constexpr std::uint64_t unit = net::block_allocator::unit;
 constexpr std::uint64_t chunk = 3 * unit;
 constexpr std::uint32_t window = 2;
+/// What is smaller comes by the link.
+constexpr std::uint64_t least_for_channel = chunk;
 
 net::store_settings settings_of(process_id self) {
   net::store_settings s;
@@ -42,7 +44,19 @@ node_store::node_store(simulation& sim, endpoint& net)
       state_(settings_of(net.id())),
       pulls_(chunk, window),
       spread_(net.id()),
-      memory_(48) {}
+      memory_(48),
+      data_(sim, net, memory_,
+            {.opened =
+                 [this](std::uint64_t channel) {
+                   bulk_.opened(sim_.w.now(), channel);
+                   carry_out();
+                 },
+             .lost =
+                 [this](std::uint64_t channel, const std::string& why) {
+                   bulk_.lost(sim_.w.now(), channel, why);
+                   carry_out();
+                 },
+             .arrived = [this](std::uint64_t request) { came_by_data(request); }}) {}
 
 template <class Text>
 void node_store::say(net::stored_id id, Text&& text) {
@@ -156,11 +170,20 @@ void node_store::end(process_id who, const std::string& cause) {
     return "store of " + name_of(net_.id()) + " loses " + name_of(who) + ": " + cause;
   });
   std::erase_if(tickets_, [who](const auto& entry) { return entry.second.client == who; });
-  std::erase_if(transfers_, [who](const auto& entry) { return entry.first.first == who; });
+  for (auto at = transfers_.begin(); at != transfers_.end();) {
+    if (at->first.first != who) {
+      ++at;
+      continue;
+    }
+    release(at->second.pin);
+    at = transfers_.erase(at);
+  }
   std::erase_if(transfer_tickets_, [who](const auto& entry) { return entry.second.first == who; });
   state_.process_gone(who);
   pulls_.process_gone(who, cause);
   spread_.process_gone(who);
+  bulk_.process_gone(who);
+  data_.close_to(who);
   carry_out();
 }
 
@@ -173,6 +196,12 @@ void node_store::cannot_reach(process_id who, const std::string& why) {
 }
 
 void node_store::tick() {
+  if (bulk_.wants_ticks()) {
+    for (const std::uint64_t channel : bulk_.open_channels()) {
+      bulk_.carried(sim_.w.now(), channel, data_.carried(channel));
+    }
+    bulk_.tick(sim_.w.now());
+  }
   if (state_.wants_ticks()) state_.tick(sim_.w.now());
   carry_out();
 }
@@ -202,6 +231,7 @@ std::string node_store::describe() const {
   }
   add(pulls_.size(), "pulls");
   add(transfers_.size(), "transfers");
+  add(pins_.size(), "pins of transfers");
   add(tickets_.size(), "requests");
   return text;
 }
@@ -231,9 +261,29 @@ void node_store::on(process_id, const net::value_source& what) {
       [&] { return what.refused.empty() ? "lies in " + name_of(what.source.id) : "is refused"; });
   if (what.refused.empty()) {
     net_.learn(what.source);
+    if (what.size >= least_for_channel && sim_.net.machine_of(what.source.id) != net_.machine()) {
+      bulk_.wanted(sim_.w.now(), what.source.id);
+    }
     pulls_.located(what.value, what.size, what.source.id);
   } else {
     pulls_.refused(what.value, what.refused);
+  }
+  carry_out();
+}
+void node_store::on(process_id from, const net::open_channel&) {
+  net::channel_offered said;
+  if (const auto channel = data_.offer_to(from)) {
+    said.channel = *channel;
+  } else {
+    said.refused = "that node has no port for data";
+  }
+  net_.send(from, std::move(said));
+}
+void node_store::on(process_id from, const net::channel_offered& what) {
+  if (what.refused.empty()) {
+    bulk_.offered(sim_.w.now(), from, what.channel, what.port, {});
+  } else {
+    bulk_.refused(sim_.w.now(), from, what.refused);
   }
   carry_out();
 }
@@ -265,6 +315,8 @@ void node_store::on(process_id from, const marked_chunk& what) {
   if (into == receiving_.end() || !pulls_.expects(what.value, from, what.offset, size)) return;
   say(what.value,
       [&] { return "has its units " + units_of(what.offset, size) + " from " + name_of(from); });
+  bulk_.forget(what.value, what.offset);
+  data_.revoke(what.value, what.offset);
   const std::uint64_t at = (into->second.offset + what.offset) / unit;
   std::copy(what.marks.begin(), what.marks.end(),
             memory_.begin() + static_cast<std::ptrdiff_t>(at));
@@ -279,7 +331,7 @@ void node_store::on(process_id from, const net::end_pull& what) {
     transfer_tickets_.erase(at->second.ticket);
     state_.cancel(at->second.ticket);
   } else {
-    unpin(from, what.value);
+    release(at->second.pin);
   }
   transfers_.erase(at);
   carry_out();
@@ -310,6 +362,11 @@ void node_store::send_missing(process_id to, const net::pull_chunk& what,
 }
 void node_store::send_chunk(process_id to, const transfer& of, const net::pull_chunk& what) {
   if (what.offset > of.size || what.size > of.size - what.offset) return send_missing(to, what);
+  if (what.channel != 0 &&
+      data_.send(to, what, of.offset + what.offset, [this, pin = of.pin] { release(pin); })) {
+    ++pins_.at(of.pin).users;
+    return;
+  }
   const auto begin =
       memory_.begin() + static_cast<std::ptrdiff_t>((of.offset + what.offset) / unit);
   net_.send(to, marked_chunk{what.value,
@@ -317,6 +374,34 @@ void node_store::send_chunk(process_id to, const transfer& of, const net::pull_c
                              false,
                              {},
                              {begin, begin + static_cast<std::ptrdiff_t>(what.size / unit)}});
+}
+
+/// The pin ends with its last user.
+void node_store::release(std::uint64_t pin) {
+  const auto at = pins_.find(pin);
+  if (at == pins_.end() || --at->second.users > 0) return;
+  const auto [who, id] = at->second.of;
+  pins_.erase(at);
+  unpin(who, id);
+}
+
+void node_store::came_by_data(std::uint64_t request) {
+  const auto chunk = bulk_.arrived(sim_.w.now(), request);
+  if (chunk && pulls_.expects(chunk->id, chunk->source, chunk->offset, chunk->size)) {
+    say(chunk->id, [&] {
+      return "has its units " + units_of(chunk->offset, chunk->size) + " by data from " +
+             name_of(chunk->source);
+    });
+    pulls_.arrived(chunk->id, chunk->offset);
+  }
+  carry_out();
+}
+
+/// From here on nothing writes to the memory of a value.
+void node_store::stop_receiving(net::stored_id id) {
+  receiving_.erase(id);
+  bulk_.forget(id);
+  data_.revoke(id);
 }
 
 // -- effects --------------------------------------------------------------------------------------
@@ -333,6 +418,7 @@ void node_store::carry_out() {
     all(state_.take_effects(sim_.w.now()));
     all(pulls_.take_effects());
     all(spread_.take_effects());
+    all(bulk_.take_effects());
   }
 }
 
@@ -349,6 +435,8 @@ void node_store::act(const net::answer_pinned& e) {
   of.ticket = 0;
   of.offset = e.offset;
   of.size = e.size;
+  of.pin = ++last_pin_;
+  pins_[of.pin] = {key, 1};
   for (const net::pull_chunk& one : std::exchange(of.asked, {})) send_chunk(key.first, of, one);
 }
 void node_store::act(const net::answer_refused& e) {
@@ -412,7 +500,7 @@ void node_store::act(const net::receive_into& e) {
 }
 void node_store::act(const net::stop_pull& e) {
   say(e.id, [] { return "is wanted no more"; });
-  receiving_.erase(e.id);
+  stop_receiving(e.id);
   pulls_.stop(e.id);
 }
 void node_store::act(const net::copy_evicted& e) {
@@ -436,10 +524,20 @@ void node_store::act(const net::ask_chunk& e) {
   say(e.id, [&] {
     return "wants its units " + units_of(e.offset, e.size) + " from " + name_of(e.source);
   });
+  data_.revoke(e.id, e.offset);
   net::pull_chunk wanted;
   wanted.value = e.id;
   wanted.offset = e.offset;
   wanted.size = e.size;
+  if (const auto into = receiving_.find(e.id); into != receiving_.end()) {
+    const auto way = bulk_.asked(sim_.w.now(), e.source, e.id, e.offset, e.size);
+    wanted.channel = way.channel;
+    wanted.request = way.request;
+    if (way.channel != 0) {
+      data_.expect(way.channel, way.request, {e.source, e.id, e.offset, e.size},
+                   into->second.offset + e.offset);
+    }
+  }
   if (gone_.contains(e.source) || !net_.send(e.source, wanted)) {
     pulls_.process_gone(e.source, "it cannot be reached");
   }
@@ -450,13 +548,13 @@ void node_store::act(const net::tell_home& e) {
 }
 void node_store::act(const net::pull_complete& e) {
   say(e.id, [] { return "has come"; });
-  receiving_.erase(e.id);
+  stop_receiving(e.id);
   ++sim_.watch.counted.pulls;
   state_.pulled(e.id);
 }
 void node_store::act(const net::pull_hopeless& e) {
   say(e.id, [&] { return "does not come: " + e.why; });
-  receiving_.erase(e.id);
+  stop_receiving(e.id);
   state_.pull_failed(e.id, e.why, e.refusal);
 }
 void node_store::act(const net::name_source& e) {
@@ -466,6 +564,15 @@ void node_store::act(const net::name_source& e) {
   if (named.size == 0) return refuse_source(e.to, e.id);
   if (e.source == net_.id() || net_.knows(e.source)) named.source = sim_.net.peer_of(e.source);
   net_.send(e.to, std::move(named));
+}
+void node_store::act(const net::ask_channel& e) {
+  if (!net_.send(e.source, net::open_channel{})) bulk_.process_gone(e.source);
+}
+void node_store::act(const net::connect_channel& e) { data_.connect(e.source, e.channel); }
+void node_store::act(const net::chunk_undelivered& e) {
+  say(e.id, [&] { return "has not got its units at " + std::to_string(e.offset / unit); });
+  data_.revoke(e.id, e.offset);
+  pulls_.undelivered(e.id, e.source, e.offset);
 }
 void node_store::act(const net::delete_copy& e) { net_.send(e.node, net::drop_copy{e.id}); }
 

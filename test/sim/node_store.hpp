@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "net/bounded_set.hpp"
+#include "net/bulk_state.hpp"
 #include "net/pull_state.hpp"
 #include "net/store_state.hpp"
+#include "test/sim/data_connections.hpp"
 #include "test/sim/network.hpp"
 
 namespace troupe::sim {
@@ -47,6 +49,8 @@ class node_store {
   void on(process_id from, const net::drop_value& what);
   void on(process_id from, const net::pull_value& what);
   void on(process_id from, const net::value_source& what);
+  void on(process_id from, const net::open_channel& what);
+  void on(process_id from, const net::channel_offered& what);
   void on(process_id from, const net::pull_chunk& what);
   void on(process_id from, const marked_chunk& what);
   void on(process_id from, const net::end_pull& what);
@@ -58,6 +62,7 @@ class node_store {
   void end(process_id who, const std::string& cause);
   void cannot_reach(process_id who, const std::string& why);
   void tick();
+  data_connections& data() noexcept { return data_; }
 
   /// What is left in it, in words; empty: nothing.
   std::string describe() const;
@@ -69,7 +74,13 @@ class node_store {
     net::store_ticket ticket = 0;
     std::uint64_t offset = 0;
     std::uint64_t size = 0;
+    std::uint64_t pin = 0;  ///< once it is in memory
     std::vector<net::pull_chunk> asked;
+  };
+  /// Of a transfer and its chunks that have not been taken from memory yet.
+  struct shared_pin {
+    transfer_key of;
+    std::uint64_t users = 0;
   };
   struct waiting {
     process_id client = 0;
@@ -83,6 +94,9 @@ class node_store {
   void hear_seal(process_id client, net::stored_id id);
   void carry_out();
   void tell(net::store_ticket ticket, answer what);
+  void release(std::uint64_t pin);
+  void stop_receiving(net::stored_id id);
+  void came_by_data(std::uint64_t request);
   void refuse_source(process_id to, net::stored_id id);
   void send_chunk(process_id to, const transfer& of, const net::pull_chunk& what);
   void send_missing(process_id to, const net::pull_chunk& what, const std::string& no_room = {});
@@ -108,21 +122,31 @@ class node_store {
   void act(const net::pull_hopeless& e);
   void act(const net::name_source& e);
   void act(const net::delete_copy& e);
+  void act(const net::ask_channel& e);
+  void act(const net::connect_channel& e);
+  void act(const net::close_channel& e) { data_.close(e.channel); }
+  void act(const net::chunk_undelivered& e);
+  void act(const net::channel_trouble&) {}  // it is logged
+  void act(const net::channel_stands& e) { pulls_.set_wide(e.source, e.stands); }
 
   simulation& sim_;
   endpoint& net_;
   net::store_state state_;
   net::pull_state pulls_;
   net::spread_state spread_;
+  net::bulk_state bulk_;
   net::bounded_set<process_id> gone_;  ///< that have died
-  std::vector<std::uint64_t> memory_;
+  data_connections::memory memory_;
   std::map<std::uint64_t, std::uint64_t> file_;
   std::set<std::pair<process_id, net::stored_id>> seals_;  ///< said, and not heard here yet
   net::store_ticket last_ticket_ = 0;
   std::map<net::store_ticket, waiting> tickets_;
   std::map<transfer_key, transfer> transfers_;
   std::map<net::store_ticket, transfer_key> transfer_tickets_;
+  std::uint64_t last_pin_ = 0;
+  std::map<std::uint64_t, shared_pin> pins_;
   std::map<net::stored_id, net::receive_into> receiving_;
+  data_connections data_;
 };
 
 }  // namespace troupe::sim
