@@ -245,7 +245,10 @@ void program::on(process_id from, const net::task_done& what) {
   pump(of);
   watch_idle(*landed->by);
   task& done = *landed->task;
-  if (what.result.failed && !done.cancelled) {
+  // Who makes or reads values retries deaths alone: what cannot be read stays lost, and -1 is for
+  // ever.
+  const bool retries_errors = !sim_.orders.contains({id(), what.task});
+  if (what.result.failed && !done.cancelled && retries_errors) {
     const core::retry_policy policy{.max_retries = done.max_retries, .delay = 20ms, .jitter = 0.2};
     if (const auto wait = core::retry_state::wait_before(policy, done.attempt, random_.uniform())) {
       ++done.attempt;

@@ -11,6 +11,9 @@
 namespace troupe::sim {
 namespace {
 
+/// Of what happens: a number from 0 to 99.
+constexpr std::uint64_t node_dies = 80;
+
 constexpr auto check_interval = 1s;
 constexpr auto put_away_interval = 30s;
 /// From the end of the last fault on, all that drivers wait for comes within this time.
@@ -40,6 +43,7 @@ simulation::simulation(const settings& wanted, result& out)
       faults_(w.random.fork()) {
   cluster_ = new_id();
   heads_die_ = faults_.chance(0.7);
+  nodes_die_often_ = faults_.chance(0.2);
   w.trace = wanted.trace;
   if (!wanted.faults) net.stop_losing_frames();
 }
@@ -214,7 +218,8 @@ void simulation::fault() {
   const auto say = [&](std::uint64_t what, const std::string& text) {
     w.record(fault_happens, what, 0, [&] { return "FAULT: " + text; });
   };
-  const std::uint64_t what = faults_.below(100);
+  std::uint64_t what = faults_.below(100);
+  if (nodes_die_often_ && what < 20) what = node_dies;
   if (what < 50) {
     say(1, "a connection breaks");
     net.break_one();
@@ -224,7 +229,7 @@ void simulation::fault() {
       ++out_.faults.workers_killed;
       end(*victim, "signal 9 (Killed)", false);
     }
-  } else if (what < 80) {
+  } else if (what < node_dies) {
     if (program* const victim = any(false)) {
       say(3, "driver " + name_of(victim->id()) + " is killed");
       ++out_.faults.drivers_killed;

@@ -126,6 +126,7 @@ class simulation {
   std::uint64_t head_life_ = 0;
   std::uint64_t head_steps_left_ = 0;  ///< then it dies; 0: that is not planned
   bool heads_die_ = false;
+  bool nodes_die_often_ = false;  ///< then more values have to be made again
   time head_began_{};
   std::vector<std::unique_ptr<program>> dead_programs_;
   std::vector<std::unique_ptr<daemon>> dead_daemons_;

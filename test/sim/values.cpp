@@ -42,12 +42,18 @@ void value_part::work(rng& draw) {
       made.by_task = true;
       constexpr std::int32_t retries[] = {0, 1, 3, 3, -1};
       made.most = retries[draw.below(5)];
+      for (const auto& [other, of] : objects_) {
+        const bool usable = of.wanted && of.state == phase::ready;
+        if (usable && made.arguments.size() < 2 && draw.chance(0.15)) {
+          made.arguments.push_back(other);
+        }
+      }
       run_maker(made, 0, draw);
     }
   }
   std::vector<std::uint64_t> unwanted;
   for (auto& [version, of] : objects_) {
-    if (of.state == phase::being_made) continue;
+    if (of.state == phase::being_made || !of.wanted) continue;
     if (of.state == phase::failed || draw.chance(0.02)) {
       if (of.readers == 0 && !of.rebuilding) unwanted.push_back(version);
       continue;
@@ -64,62 +70,98 @@ void value_part::put(rng& draw) {
   made.version = version;
   made.size = net::block_allocator::unit * static_cast<std::uint64_t>(draw.between(1, 12));
   ++putting_;
-  make({false, version, made.size, {}, in_.id()}, [version](program& self, net::stored_id id) {
-    value_part& here = self.values();
-    here.putting_ -= std::min<std::size_t>(here.putting_, 1);
-    const auto at = here.objects_.find(version);
-    if (at == here.objects_.end()) return;
-    at->second.state = id ? phase::ready : phase::failed;
-    at->second.first = at->second.now = id;
-    if (id) self.net().send(id.owner, net::claim_value{id});
-  });
+  make({false, version, made.size, {}, in_.id(), 0, {}},
+       [version](program& self, net::stored_id id) {
+         value_part& here = self.values();
+         here.putting_ -= std::min<std::size_t>(here.putting_, 1);
+         const auto at = here.objects_.find(version);
+         if (at == here.objects_.end()) return;
+         at->second.state = id ? phase::ready : phase::failed;
+         at->second.first = at->second.now = id;
+         if (id) self.net().send(id.owner, net::claim_value{id});
+       });
 }
 
 void value_part::run_maker(object& of, std::int32_t attempt, rng& draw) {
-  const std::uint64_t task =
-      in_.submit_value({false, of.version, of.size, {}, in_.id(), of.most}, of.most, attempt, draw);
+  value_order order{false, of.version, of.size, {}, in_.id(), of.most, {}};
+  for (const std::uint64_t version : of.arguments) {
+    object& argument = objects_.at(version);
+    ++argument.handles;
+    order.needs.push_back(
+        {true, version, argument.size, argument.now, in_.id(), argument.most, {}});
+  }
+  const std::uint64_t task = in_.submit_value(order, of.most, attempt, draw);
   makers_[task] = of.version;
 }
 
 void value_part::read_by_task(object& of, rng& draw) {
   ++of.readers;
   const std::uint64_t task =
-      in_.submit_value({true, of.version, of.size, of.now, in_.id()}, 3, 0, draw);
+      in_.submit_value({true, of.version, of.size, of.now, in_.id(), 0, {}}, 3, 0, draw);
   readers_[task] = of.version;
 }
 
 void value_part::read_here(object& of) {
   ++of.readers;
-  read({true, of.version, of.size, of.now, in_.id()}, [version = of.version](program& self, bool) {
+  const value_order order{true, of.version, of.size, of.now, in_.id(), 0, {}};
+  read(order, [version = of.version](program& self, bool) {
     const auto at = self.values().objects_.find(version);
     if (at != self.values().objects_.end()) --at->second.readers;
   });
 }
 
+/// The program lets go of its ref.
 void value_part::drop(std::uint64_t version) {
+  objects_.at(version).wanted = false;
+  release(version);
+}
+
+/// A handle ends; with the last one the value is freed.
+void value_part::release(std::uint64_t version) {
+  object& of = objects_.at(version);
+  if (--of.handles == 0) free_place(of);
+  erase_if_unused(version);
+}
+
+void value_part::free_place(object& of) {
+  if (of.now && !std::exchange(of.freed, true)) {
+    in_.net().send(of.now.owner, net::drop_value{of.now});
+  }
+}
+
+void value_part::erase_if_unused(std::uint64_t version) {
   const auto at = objects_.find(version);
-  const object gone = at->second;
+  const object& of = at->second;
+  if (of.wanted || of.handles > 0 || of.lineages > 0 || of.rebuilding) return;
+  const object gone = of;
   objects_.erase(at);
-  if (!gone.first) return;
-  for (const auto& one : known_.forget(gone.first)) answer(one, nullptr);
-  in_.net().send(gone.now.owner, net::drop_value{gone.now});
+  if (gone.first) {
+    for (const auto& one : known_.forget(gone.first)) answer(one, nullptr);
+  }
+  if (!gone.keeps_arguments) return;
+  for (const std::uint64_t argument : gone.arguments) {
+    --objects_.at(argument).lineages;
+    erase_if_unused(argument);
+  }
 }
 
 void value_part::end_all() {
   for (const auto& [version, gone] : std::exchange(objects_, {})) {
+    if (!gone.first) continue;
     for (const auto& one : known_.forget(gone.first)) answer(one, nullptr);
   }
   makers_.clear();
   readers_.clear();
   questions_.clear();
-  reading_ = putting_ = 0;
+  reading_ = putting_ = holding_ = 0;
 }
 
 std::string value_part::waits_for() const {
   if (!has_pending()) return {};
-  if (questions_.empty()) return std::to_string(reading_) + " reads, at its store";
-  return std::to_string(reading_) + " reads; its owner is asked for " +
-         name_of(questions_.begin()->first);
+  const std::string text =
+      std::to_string(reading_) + " reads, " + std::to_string(holding_) + " values to come";
+  if (questions_.empty()) return text + ", at its store";
+  return text + "; its owner is asked for " + name_of(questions_.begin()->first);
 }
 
 // -- the owner ------------------------------------------------------------------------------------
@@ -141,10 +183,15 @@ void value_part::task_ended(std::uint64_t task, bool failed, std::int32_t attemp
   }
   const auto maker = makers_.find(task);
   if (maker == makers_.end()) return;
-  const auto at = objects_.find(maker->second);
+  const std::uint64_t version = maker->second;
   makers_.erase(maker);
-  if (at == objects_.end()) return;
-  object& of = at->second;
+  maker_ended(objects_.at(version), failed, attempt, result);
+  const std::vector<std::uint64_t> arguments = objects_.at(version).arguments;
+  erase_if_unused(version);
+  for (const std::uint64_t argument : arguments) release(argument);
+}
+
+void value_part::maker_ended(object& of, bool failed, std::int32_t attempt, net::stored_id result) {
   of.attempt = attempt;
   if (!failed) {
     in_.net().learn(result.owner);
@@ -152,8 +199,10 @@ void value_part::task_ended(std::uint64_t task, bool failed, std::int32_t attemp
   }
   if (std::exchange(of.rebuilding, false)) {
     if (!failed) {
-      in_.net().send(of.now.owner, net::drop_value{of.now});
+      free_place(of);
       of.now = result;
+      of.freed = false;
+      if (of.handles == 0) free_place(of);
       ++sim_.watch.counted.rebuilt;
     }
     const auto waiting =
@@ -168,6 +217,8 @@ void value_part::task_ended(std::uint64_t task, bool failed, std::int32_t attemp
     known_.keep_not(result, "its task has max_retries = 0");
   } else {
     known_.keep(result, 1, of.most, attempt);
+    of.keeps_arguments = true;
+    for (const std::uint64_t argument : of.arguments) ++objects_.at(argument).lineages;
   }
 }
 
@@ -185,8 +236,8 @@ void value_part::lost(process_id who, net::stored_id value) {
   const auto lives = [this](process_id id) {
     return sim_.net.lives(id) && !sim_.watch.is_declared_dead(id);
   };
-  if (of != nullptr && of->now == value && lives(value.owner) && lives(in_.id()) && lives(who) &&
-      !std::holds_alternative<net::rebuild_state::under_way>(verdict)) {
+  if (of != nullptr && of->now == value && !of->freed && lives(value.owner) && lives(in_.id()) &&
+      lives(who) && !std::holds_alternative<net::rebuild_state::under_way>(verdict)) {
     throw violation(name_of(value) + " cannot be read, and its node lives");
   }
   if (std::holds_alternative<net::rebuild_state::hopeless>(verdict)) {
@@ -219,6 +270,41 @@ void value_part::answer(const net::rebuild_state::asked& to, const object* now) 
 // -- who makes and reads --------------------------------------------------------------------------
 
 void value_part::make(const value_order& what, std::function<void(program&, net::stored_id)> done) {
+  make_from(what, {}, std::move(done));
+}
+
+/// All its arguments are held while it is made.
+void value_part::make_from(const value_order& what, std::vector<node_store::answer> arguments,
+                           std::function<void(program&, net::stored_id)> done) {
+  if (arguments.size() == what.needs.size()) {
+    return write(what, [what, arguments, done](program& self, net::stored_id made) {
+      for (std::size_t i = 0; i < arguments.size(); ++i) {
+        self.values().check(what.needs[i], arguments[i]);
+      }
+      self.values().let_go(arguments);
+      done(self, made);
+    });
+  }
+  hold(what.needs[arguments.size()],
+       [what, arguments, done](program& self, const node_store::answer* at) {
+         if (at == nullptr) {
+           self.values().let_go(arguments);
+           return done(self, {});
+         }
+         std::vector<node_store::answer> more = arguments;
+         more.push_back(*at);
+         self.values().make_from(what, std::move(more), done);
+       });
+}
+
+void value_part::let_go(const std::vector<node_store::answer>& all) {
+  node_store* const there = store();
+  if (there == nullptr) return;
+  for (const node_store::answer& one : all) there->unpin(in_.id(), one.id);
+}
+
+void value_part::write(const value_order& what,
+                       std::function<void(program&, net::stored_id)> done) {
   node_store* const there = store();
   if (there == nullptr) return;  // this process ends with it
   there->create(
@@ -253,27 +339,36 @@ void value_part::read(const value_order& what, read_done done) {
                  : self.values().sim_.watch.counted.unread);
     done(self, succeeded);
   };
+  hold(what, [what, ended](program& self, const node_store::answer* at) {
+    if (at == nullptr) return ended(self, false);
+    self.later(self.values().random_.skewed(10us, 30ms), [what, ended, at = *at](program& me) {
+      me.values().check(what, at);
+      me.values().let_go({at});
+      ended(me, true);
+    });
+  });
+}
+
+void value_part::hold(const value_order& what, held done) {
   node_store* const there = store();
   if (there == nullptr) return;
-  there->pin(in_.id(), what.id, [what, ended](program& self, const node_store::answer& at) {
+  ++holding_;
+  there->pin(in_.id(), what.id, [what, done](program& self, const node_store::answer& at) {
     value_part& here = self.values();
     if (at.refused == net::store_refusal::lost) {
       const auto [asked, first] = here.questions_.try_emplace(what.id);
       asked->second.keeper = what.keeper;
-      asked->second.asked.emplace_back(what, ended);
+      asked->second.asked.emplace_back(what, done);
       if (!first) return;
       if (!self.net().send(what.keeper, net::rebuild_value{what.id, at.text})) {
         here.process_gone(what.keeper);
       }
       return;
     }
-    if (at.refused != net::store_refusal::none) return ended(self, false);
+    here.holding_ -= std::min<std::size_t>(here.holding_, 1);
+    if (at.refused != net::store_refusal::none) return done(self, nullptr);
     here.check(what, at);
-    self.later(here.random_.skewed(10us, 30ms), [what, ended, at](program& me) {
-      me.values().check(what, at);
-      if (node_store* const from = me.values().store()) from->unpin(me.id(), at.id);
-      ended(me, true);
-    });
+    done(self, &at);
   });
 }
 
@@ -283,26 +378,29 @@ void value_part::on(process_id, const net::value_rebuilt& what) {
   const question asked = std::move(at->second);
   questions_.erase(at);
   for (const auto& [order, done] : asked.asked) {
+    --holding_;
     if (what.failed) {
-      done(in_, false);
+      done(in_, nullptr);
       continue;
     }
-    --reading_;
     value_order again = order;
     again.id = what.now;
-    read(again, done);
+    hold(again, done);
   }
 }
 
 void value_part::process_gone(process_id gone) {
   known_.process_gone(gone);
-  std::vector<read_done> hopeless;
+  std::vector<held> hopeless;
   std::erase_if(questions_, [&](const auto& entry) {
     if (entry.second.keeper != gone) return false;
     for (const auto& [order, done] : entry.second.asked) hopeless.push_back(done);
     return true;
   });
-  for (const read_done& one : hopeless) one(in_, false);
+  for (const held& one : hopeless) {
+    --holding_;
+    one(in_, nullptr);
+  }
 }
 
 }  // namespace troupe::sim
