@@ -5,8 +5,7 @@
 
 namespace troupe::net {
 
-// -- pull_state
-// ------------------------------------------------------------------------------------
+// -- pull_state -----------------------------------------------------------------------------------
 
 void pull_state::begin(stored_id id, process_id home) {
   const auto [at, fresh] = pulls_.try_emplace(id);
@@ -128,6 +127,8 @@ void pull_state::lost_source(stored_id id, pull& of) {
 void pull_state::missing(stored_id id, process_id source, const std::string& no_room) {
   const auto at = pulls_.find(id);
   if (at == pulls_.end() || at->second.source != source) return;
+  // What was asked for behind that chunk may find the value there again, and have it held.
+  effects_.emplace_back(end_transfer{source, id});
   if (at->second.home == 0) return refused(id, "the node that it was made on is gone");
   if (source == at->second.home) {
     effects_.emplace_back(tell_home{source, id, source, false});
@@ -171,8 +172,7 @@ void pull_state::stop(stored_id id) {
   pulls_.erase(at);
 }
 
-// -- spread_state
-// ----------------------------------------------------------------------------------
+// -- spread_state ---------------------------------------------------------------------------------
 
 void spread_state::asked(stored_id id, process_id by, bool keeps, bool is_sealed) {
   value& of = values_[id];

@@ -125,6 +125,27 @@ TEST_CASE("a source that has thrown its copy away is replaced; the home is not")
   CHECK(only<pull_hopeless>(pulls.take_effects()).size() == 1);
 }
 
+TEST_CASE("a source that does not have the value is told that its transfer is over") {
+  // Chunks asked for behind the one that was missing may have it pinned there, when it came back.
+  pull_state pulls = begun(2);
+  pulls.take_effects();
+  pulls.missing(value, 2);
+  const auto of_copy = only<end_transfer>(pulls.take_effects());
+  REQUIRE(of_copy.size() == 1);
+  CHECK(of_copy.front().source == 2);
+  pulls.located(value, 100, home);
+  pulls.take_effects();
+  pulls.missing(value, home);
+  const auto of_home = only<end_transfer>(pulls.take_effects());
+  REQUIRE(of_home.size() == 1);
+  CHECK(of_home.front().source == home);
+  pull_state orphan = begun(2);
+  orphan.process_gone(home, "killed");
+  orphan.take_effects();
+  orphan.missing(value, 2);
+  CHECK(only<end_transfer>(orphan.take_effects()).size() == 1);
+}
+
 TEST_CASE("a value that its home has no memory to read back is there, and is not called lost") {
   pull_state pulls = begun(home);
   pulls.take_effects();

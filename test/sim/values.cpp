@@ -234,7 +234,10 @@ void value_part::lost(process_id who, net::stored_id value) {
            what[verdict.index()];
   });
   const auto lives = [this](process_id id) {
-    return sim_.net.lives(id) && !sim_.watch.is_declared_dead(id);
+    const auto program = sim_.programs.find(id);
+    return sim_.net.lives(id) && !sim_.watch.is_declared_dead(id) &&
+           (program == sim_.programs.end() ||
+            !sim_.watch.is_declared_dead(program->second->node()));
   };
   if (of != nullptr && of->now == value && !of->freed && lives(value.owner) && lives(in_.id()) &&
       lives(who) && !std::holds_alternative<net::rebuild_state::under_way>(verdict)) {
