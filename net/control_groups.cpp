@@ -11,6 +11,11 @@ bool control_groups::group::placed() const {
   return std::find(where.begin(), where.end(), process_id{0}) == where.end();
 }
 
+bool control_groups::group::on_one_node() const {
+  return std::all_of(where.begin(), where.end(),
+                     [this](process_id at) { return at != 0 && at == where.front(); });
+}
+
 group_phase control_groups::group::phase() const {
   if (placed()) return group_phase::created;
   return was_created ? group_phase::rescheduling : group_phase::pending;
@@ -183,19 +188,22 @@ void control_groups::give_up_attempt(time now, group& of, const std::string& why
   of.retry_after = std::min(last_retry, of.retry_after * 3 / 2);
 }
 
-void control_groups::commit(time, group& of) {
+void control_groups::commit(time now, group& of) {
   for (std::size_t i = 0; i < of.plan.size(); ++i) {
     if (of.plan[i] != 0) of.where[i] = of.plan[i];
   }
   of.was_created = true;
   keep(of, false);
-  const bool alone = nodes_in(of.where).size() == 1;
   for (const process_id node : nodes_in(of.plan)) {
-    send(node, commit_bundles{of.spec.group, of.attempt, alone});
+    send(node, commit_bundles{of.spec.group, of.attempt, of.on_one_node()});
   }
   of.plan.clear();
   of.attempt = 0;
   of.retry_after = first_retry;
+  if (!of.placed()) {  // it has lost others meanwhile
+    send_waiting(of);
+    return try_place(now, of);
+  }
   unplaced_.erase(of.spec.group);
   created(of);
 }
@@ -258,7 +266,7 @@ void control_groups::node_returned(time now, process_id node,
     }
     for (const std::uint32_t bundle : one.bundles) seen.emplace(one.group, bundle);
     if (one.committed) continue;
-    send(node, commit_bundles{one.group, one.attempt, nodes_in(of->where).size() == 1});
+    send(node, commit_bundles{one.group, one.attempt, of->on_one_node()});
   }
   for (auto& [id, of] : groups_) {
     bool any = false;

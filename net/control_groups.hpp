@@ -96,6 +96,7 @@ class control_groups {
     std::uint64_t turn = 0;
 
     bool placed() const;
+    bool on_one_node() const;  ///< all of it
     group_phase phase() const;
   };
   struct early {

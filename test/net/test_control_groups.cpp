@@ -3,6 +3,8 @@
 #include <deque>
 #include <map>
 #include <random>
+#include <string>
+#include <vector>
 
 #include "net/control_state.hpp"
 #include "net/node_state.hpp"
@@ -413,6 +415,27 @@ TEST_CASE("a node that dies while a group is being prepared leaves nothing reser
   w.add_node(4, 1);
   w.pass(2s);
   CHECK(w.group(id).phase == group_phase::created);
+}
+
+TEST_CASE("bundles that are lost while others are placed anew are placed anew, too") {
+  const auto steps = GENERATE(range(0, 12));
+  group_world w(6, 1, 0, static_cast<std::uint64_t>(steps) + 1);
+  const auto id = w.create({one_cpu, one_cpu, one_cpu}, group_strategy::strict_spread);
+  w.settle();
+  REQUIRE(w.group(id).phase == group_phase::created);
+  const std::vector<std::string> nodes = w.group(id).nodes;
+  const auto number = [](const std::string& name) {
+    return static_cast<net::process_id>(std::stoi(name.substr(1)));
+  };
+  const auto first = number(nodes[0]) != head ? nodes[0] : nodes[2];
+  const auto second = number(nodes[1]) != head ? nodes[1] : nodes[2];
+  w.kill_node(number(first));
+  for (int i = 0; i < steps; ++i) w.step();
+  w.kill_node(number(second));
+  w.settle();
+  w.pass(2s);
+  CHECK(w.group(id).phase == group_phase::created);
+  CHECK(w.reservations() == 3);
 }
 
 TEST_CASE("groups end with their job and their creator unless they are detached") {

@@ -345,7 +345,9 @@ std::string simulation::describe_detached() const {
   for (const auto& a : of.actors) text += " actor " + a.name + (a.detached ? ", detached;" : ";");
   for (const auto& g : of.groups) {
     text += " group '" + g.name + "' of " + name_of(g.id.owner) + ", " + net::to_text(g.phase) +
-            (g.detached ? ", detached;" : ";");
+            (g.detached ? ", detached, " : ", ") + net::to_text(g.strategy) + " on";
+    for (const std::string& node : g.nodes) text += " " + (node.empty() ? "-" : node);
+    text += (g.why.empty() ? "" : ", ") + g.why + ";";
   }
   return text;
 }
