@@ -262,8 +262,12 @@ void head_process::changed(const net::stored_life& now, const net::actor_life_st
   }
   const auto at = actors_.find(now.local);
   if (at == actors_.end()) return;
+  const auto says = [&life](const char* what) {
+    return life.text().find(what) != std::string::npos;
+  };
+  // Of what keeps it from being placed, workers that cannot begin are the only reason to give up.
   const bool threw = life.reason() == exits::constructor_threw &&
-                     life.text().find("could not be placed") == std::string::npos;
+                     (!says("could not be placed") || says("3 times in a row"));
   sim_.watch.buried({id(), now.local}, threw || life.restarts_left() == 0, life.text());
   control_->release_job(at->second.job);
   asked_.erase({at->second.asker, at->second.request});
