@@ -1,6 +1,6 @@
 // The frames of data connections, and what encryption makes of them.
+#include <algorithm>
 #include <array>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -33,7 +33,7 @@ struct sealed_frame {
 
 sealed_frame seal(bulk_cipher& by, const bulk_frame& frame, char fill) {
   sealed_frame made{write_bulk_header(frame), std::vector<std::byte>(frame.size), {}};
-  std::memset(made.bytes.data(), fill, made.bytes.size());
+  std::ranges::fill(made.bytes, static_cast<std::byte>(fill));
   by.begin(made.header);
   by.pass(made.bytes, made.bytes.data());
   made.tag = by.seal();
