@@ -86,8 +86,7 @@ bool store_region::contains(const void* address) const noexcept {
   return at >= read_ && at < read_ + bytes_;
 }
 
-// -- prefaulter
-// ------------------------------------------------------------------------------------
+// -- prefaulter -----------------------------------------------------------------------------------
 
 prefaulter::prefaulter(const store_region& region)
     : region_(region), thread_([this](const std::stop_token& stop) { run(stop); }) {}

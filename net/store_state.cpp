@@ -62,8 +62,7 @@ void store_state::forget_holding(process_id client, stored_id id) {
   if (at->second.empty()) holdings_.erase(at);
 }
 
-// -- what may go
-// -----------------------------------------------------------------------------------
+// -- what may go ----------------------------------------------------------------------------------
 
 void store_state::leave_idle(entry& of) {
   if (of.idle_since == 0) return;
@@ -126,8 +125,7 @@ bool store_state::start_spill(entry& of) {
   return true;
 }
 
-// -- memory
-// ----------------------------------------------------------------------------------------
+// -- memory ---------------------------------------------------------------------------------------
 
 std::optional<std::uint64_t> store_state::make_room(time now, std::uint64_t size) {
   for (;;) {
@@ -217,8 +215,7 @@ std::string store_state::describe_full() const {
          "with a larger --object-store-memory";
 }
 
-// -- requests
-// --------------------------------------------------------------------------------------
+// -- requests -------------------------------------------------------------------------------------
 
 void store_state::create(time now, process_id client, store_ticket ticket, std::uint64_t size,
                          store_label label, std::chrono::milliseconds patience) {
@@ -252,8 +249,9 @@ void store_state::seal(time now, process_id client, stored_id id) {
     ++unclaimed_;
   }
   answer_waiting(*of);
-  settle(*of);
-  if (dead_.contains(of->label.owner)) drop(id);
+  const process_id owner = of->label.owner;
+  settle(*of);  // one that was dropped meanwhile is gone now
+  if (dead_.contains(owner)) drop(id);
 }
 
 void store_state::abort(process_id client, stored_id id) {
@@ -347,8 +345,7 @@ void store_state::stop_waiting(entry& of, store_ticket ticket) {
   }
 }
 
-// -- owners
-// ----------------------------------------------------------------------------------------
+// -- owners ---------------------------------------------------------------------------------------
 
 void store_state::claim(stored_id id) {
   entry* const of = find(id);
@@ -409,8 +406,7 @@ void store_state::process_gone(process_id who) {
   owner_gone(who);
 }
 
-// -- input and output
-// ------------------------------------------------------------------------------
+// -- input and output -----------------------------------------------------------------------------
 
 void store_state::spilled(time now, stored_id id, const std::string& failure) {
   entry* const of = find(id);
@@ -521,8 +517,7 @@ void store_state::tick(time now) {
   }
 }
 
-// -- asked
-// -----------------------------------------------------------------------------------------
+// -- asked ----------------------------------------------------------------------------------------
 
 std::vector<store_state::item> store_state::items() const {
   std::vector<item> result;

@@ -195,8 +195,7 @@ detail::mapping value_store::map(stored_id id, const peer& home, const detail::d
   return map_value(*bytes, bytes);
 }
 
-// -- without a store
-// -------------------------------------------------------------------------------
+// -- without a store ------------------------------------------------------------------------------
 
 detail::mapping value_store::fetch_by_messages(stored_id id, const peer& home,
                                                const detail::deadline& until) {

@@ -152,6 +152,16 @@ TEST_CASE("pins of a process that dies hold nothing") {
   CHECK(s.state.usage().used == 0);
 }
 
+TEST_CASE("what is dropped while it is written is gone when it is sealed") {
+  store s;
+  const stored_id id = s.created.at(s.create(a, kib, b)).id;
+  s.drop(id);
+  CHECK(s.state.usage().used > 0);
+  s.seal(a, id);
+  CHECK(s.state.usage().used == 0);
+  CHECK(s.state.items().empty());
+}
+
 TEST_CASE("a process that has left and not ended keeps what it reads and writes in place") {
   store s;
   const stored_id read = s.put(a, kib);
