@@ -70,10 +70,7 @@ void daemon::tick() {
     }
     if (!with_head()) look_after_head(now);
   }
-  sim_.w.after(tick_interval, [&sim = sim_, self = id(), m = machine()] {
-    daemon* const me = sim.machines[m].node.get();
-    if (me != nullptr && me->id() == self) me->tick();
-  });
+  sim_.after_in_node(tick_interval, id(), [](daemon& me) { me.tick(); });
 }
 
 void daemon::look_after_head(time now) {
@@ -101,10 +98,7 @@ void daemon::fail(const std::string& why) {
   node_.say_goodbye();
   carry_out();
   // Its last words travel for a while.
-  sim_.w.after(500ms, [&sim = sim_, self = id(), m = machine()] {
-    daemon* const me = sim.machines[m].node.get();
-    if (me != nullptr && me->id() == self) sim.end(*me);
-  });
+  sim_.after_in_node(500ms, id(), [&sim = sim_](daemon& me) { sim.end(me); });
 }
 
 // -- messages -------------------------------------------------------------------------------------

@@ -12,15 +12,6 @@ constexpr std::uint64_t unit = net::block_allocator::unit;
 constexpr duration connect_within = 5s;
 constexpr duration offered_for = 10s;
 
-/// Calls `f` with the node's data connections later, if its daemon still lives then.
-template <class F>
-void after(simulation& sim, duration wait, std::size_t machine, process_id node, F f) {
-  sim.w.after(wait, [&sim, machine, node, f = std::move(f)] {
-    const daemon* const there = sim.machines[machine].node.get();
-    if (there != nullptr && there->id() == node) f(sim.machines[machine].node->store().data());
-  });
-}
-
 }  // namespace
 
 data_connections::data_connections(simulation& sim, endpoint& net, memory& of, events tell)
@@ -37,9 +28,13 @@ data_connections::~data_connections() {
   }
 }
 
-void data_connections::soon(std::function<void()> f) {
-  after(sim_, sim_.w.random.time(5us, 60us), net_.machine(), net_.id(),
-        [f = std::move(f)](data_connections&) { f(); });
+/// Later, if the node's daemon still lives then.
+void data_connections::later(duration wait, std::function<void()> f) {
+  sim_.after_in_node(wait, net_.id(), [f = std::move(f)](daemon&) { f(); });
+}
+
+duration data_connections::delay_to(process_id other) {
+  return sim_.net.delay(net_.machine(), sim_.net.machine_of(other));
 }
 
 // -- as the source --------------------------------------------------------------------------------
@@ -60,18 +55,16 @@ std::shared_ptr<data_wire> data_connections::admit(process_id reader, std::uint6
   }
   close_to(reader);
   auto wire = std::make_shared<data_wire>();
-  wire->from = net_.machine();
-  wire->to = sim_.net.machine_of(reader);
-  wire->told = [&sim = sim_, source = net_.id(), from = wire->from, to = wire->to, reader,
-                number](duration notice) {
-    after(sim, notice, to, reader,
-          [number](data_connections& of) { of.lose(number, "the other side has closed it"); });
-    after(sim, notice, from, source, [reader, number](data_connections& of) {
-      const auto at = of.channels_.find(reader);
-      if (at != of.channels_.end() && at->second.wire->number == number) of.channels_.erase(at);
-    });
-  };
   wire->number = number;
+  wire->source = net_.id();
+  wire->reader = reader;
+  wire->told = [&sim = sim_, source = net_.id(), reader, number](duration notice) {
+    sim.after_in_node(notice, reader, [number](daemon& of) {
+      of.store().data().lose(number, "the other side has closed it");
+    });
+    sim.after_in_node(notice, source,
+                      [reader, number](daemon& of) { of.store().data().forget(reader, number); });
+  };
   channels_[reader] = {wire, sim_.w.now()};
   sim_.net.add(wire);
   return wire;
@@ -82,36 +75,37 @@ bool data_connections::send(process_id reader, const net::pull_chunk& what, std:
   const auto of = channels_.find(reader);
   if (of == channels_.end() || of->second.wire->number != what.channel) return false;
   of->second.departs = std::max(of->second.departs, sim_.w.now()) + sim_.w.random.time(5us, 60us);
-  after(
-      sim_, of->second.departs - sim_.w.now(), net_.machine(), net_.id(),
-      [wire = of->second.wire, what, at, reader, taken = std::move(taken)](data_connections& here) {
-        const auto begin = here.memory_.begin() + static_cast<std::ptrdiff_t>(at / unit);
-        frame made{what.request,
-                   {here.net_.id(), what.value, what.offset, what.size},
-                   {begin, begin + static_cast<std::ptrdiff_t>(what.size / unit)}};
-        taken();
-        here.transmit(wire, std::move(made));
-      });
+  later(of->second.departs - sim_.w.now(),
+        [this, wire = of->second.wire, what, at, taken = std::move(taken)] {
+          const auto begin = memory_.begin() + static_cast<std::ptrdiff_t>(at / unit);
+          frame made{what.request,
+                     {net_.id(), what.value, what.offset, what.size},
+                     {begin, begin + static_cast<std::ptrdiff_t>(what.size / unit)}};
+          taken();
+          transmit(wire, std::move(made));
+        });
   return true;
 }
 
 void data_connections::transmit(const std::shared_ptr<data_wire>& by, frame what) {
   if (!by->whole) return;
   ++sim_.watch.counted.by_data;
-  by->clear = std::max(by->clear, sim_.w.now() + sim_.net.delay(by->from, by->to));
-  const duration writing = sim_.w.random.time(5us, 500us);
-  const auto begins = by->clear;
-  by->clear += writing;
+  const auto begins = std::max(by->clear, sim_.w.now() + delay_to(by->reader));
+  by->clear = begins + sim_.w.random.time(5us, 500us);
   const auto shared = std::make_shared<const frame>(std::move(what));
   const auto at_reader = [&](time when, void (data_connections::*f)(std::uint64_t, const frame&)) {
-    sim_.w.at(when, [&sim = sim_, by, shared, f] {
-      if (!by->whole) return;
-      daemon* const there = sim.machines[by->to].node.get();
-      if (there != nullptr) (there->store().data().*f)(by->number, *shared);
+    sim_.after_in_node(when - sim_.w.now(), by->reader, [by, shared, f](daemon& of) {
+      if (by->whole) (of.store().data().*f)(by->number, *shared);
     });
   };
   at_reader(begins, &data_connections::begin);
   at_reader(by->clear, &data_connections::finish);
+}
+
+/// The connection to that reader does not stand any more.
+void data_connections::forget(process_id reader, std::uint64_t number) {
+  const auto at = channels_.find(reader);
+  if (at != channels_.end() && at->second.wire->number == number) channels_.erase(at);
 }
 
 void data_connections::close_to(process_id reader) {
@@ -126,28 +120,27 @@ void data_connections::close_to(process_id reader) {
 
 void data_connections::connect(process_id source, std::uint64_t number) {
   if (!connections_.try_emplace(number).second) return;
-  after(sim_, sim_.net.delay(net_.machine(), sim_.net.machine_of(source)), net_.machine(),
-        net_.id(), [source, number](data_connections& here) { here.reach_source(source, number); });
+  later(delay_to(source), [this, source, number] { reach_source(source, number); });
 }
 
 void data_connections::reach_source(process_id source, std::uint64_t number) {
-  const std::size_t there = sim_.net.machine_of(source);
   const auto fail = [&](duration wait, const std::string& why) {
-    after(sim_, wait, net_.machine(), net_.id(),
-          [number, why](data_connections& here) { here.lose(number, why); });
+    later(wait, [this, number, why] { lose(number, why); });
   };
-  if (!sim_.net.reachable(net_.machine(), there)) return fail(connect_within, "nothing answers");
-  const duration back = sim_.net.delay(there, net_.machine());
-  daemon* const node = sim_.machines[there].node.get();
-  if (node == nullptr || node->id() != source) return fail(back, "connection refused");
+  if (!sim_.net.reachable(net_.machine(), sim_.net.machine_of(source))) {
+    return fail(connect_within, "nothing answers");
+  }
+  const duration back = delay_to(source);
+  daemon* const node = sim_.find_node(source);
+  if (node == nullptr) return fail(back, "connection refused");
   const auto wire = node->store().data().admit(net_.id(), number);
   if (wire == nullptr) return fail(back, "it answers nothing");
-  after(sim_, back, net_.machine(), net_.id(), [wire](data_connections& here) {
-    const auto at = here.connections_.find(wire->number);
-    if (at == here.connections_.end()) return wire->cut(100us);  // it was closed meanwhile
-    if (!wire->whole) return here.lose(wire->number, "it answers nothing");
+  later(back, [this, wire] {
+    const auto at = connections_.find(wire->number);
+    if (at == connections_.end()) return wire->cut(100us);  // it was closed meanwhile
+    if (!wire->whole) return lose(wire->number, "it answers nothing");
     at->second.wire = wire;
-    here.tell_.opened(wire->number);
+    tell_.opened(wire->number);
   });
 }
 
@@ -218,7 +211,7 @@ void data_connections::finish(std::uint64_t number, const frame& what) {
   if (into == nullptr) return;
   write(*into, what, what.marks.size() / 2, what.marks.size());
   connections_.at(number).landings.erase(what.request);
-  soon([this, request = what.request] { tell_.arrived(request); });
+  later(sim_.w.random.time(5us, 60us), [this, request = what.request] { tell_.arrived(request); });
 }
 
 }  // namespace troupe::sim

@@ -75,7 +75,9 @@ class data_connections {
     time departs{};  ///< what was queued last
   };
 
-  void soon(std::function<void()> f);
+  void later(duration wait, std::function<void()> f);
+  duration delay_to(process_id other);
+  void forget(process_id reader, std::uint64_t channel);
   void reach_source(process_id source, std::uint64_t channel);
   std::shared_ptr<data_wire> admit(process_id reader, std::uint64_t channel);
   void transmit(const std::shared_ptr<data_wire>& by, frame what);

@@ -83,7 +83,8 @@ void network::put_into_group(std::size_t machine, int of) {
   for (const std::uint64_t number : cut) break_connection(number, world_.random.time(1ms, 6s));
   for (const auto& one : wires_) {
     const auto wire = one.lock();
-    if (wire && !reachable(wire->from, wire->to)) wire->cut(world_.random.time(1ms, 40s));
+    if (!wire || reachable(machine_of(wire->source), machine_of(wire->reader))) continue;
+    wire->cut(world_.random.time(1ms, 40s));
   }
 }
 

@@ -139,10 +139,10 @@ class endpoint {
 /// A data connection, by which chunks of large values go beside the links.
 struct data_wire {
   std::uint64_t number = 0;
-  std::size_t from = 0;  ///< machine of the source
-  std::size_t to = 0;    ///< of the reader
-  bool whole = true;     ///< else nothing arrives any more
-  time clear{};          ///< when the last chunk that was sent is read
+  process_id source = 0;
+  process_id reader = 0;
+  bool whole = true;  ///< else nothing arrives any more
+  time clear{};       ///< when the last chunk that was sent is read
   std::uint64_t carried = 0;
   std::function<void(duration notice)> told;  ///< has both ends learn that it is not whole
 

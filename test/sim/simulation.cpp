@@ -58,6 +58,17 @@ void simulation::after_in_head(duration wait, std::function<void()> f) {
   });
 }
 
+daemon* simulation::find_node(process_id node) const {
+  daemon* const there = machines[net.machine_of(node)].node.get();
+  return there != nullptr && there->id() == node ? there : nullptr;
+}
+
+void simulation::after_in_node(duration wait, process_id node, std::function<void(daemon&)> f) {
+  w.after(wait, [this, node, f = std::move(f)] {
+    if (daemon* const there = find_node(node)) f(*there);
+  });
+}
+
 const process_id* simulation::find_worker(std::uint64_t token) const {
   const auto found = workers_.find(token);
   return found == workers_.end() ? nullptr : &found->second;
@@ -120,10 +131,8 @@ void simulation::start_worker(daemon& by, std::uint64_t token, net::job_id) {
   const process_id node = by.id();
   const std::size_t index = by.machine();
   const bool fails = wanted_.faults && w.now() < busy_until_ && faults_.chance(0.03);
-  w.after(w.random.time(20ms, 200ms), [this, node, index, token, fails] {
-    daemon* const of = machines[index].node.get();
-    if (of == nullptr || of->id() != node) return;
-    if (fails) return of->worker_exited(token, "exit code 1", false);
+  after_in_node(w.random.time(20ms, 200ms), node, [this, node, index, token, fails](daemon& of) {
+    if (fails) return of.worker_exited(token, "exit code 1", false);
     auto made =
         std::make_unique<program>(*this, index, new_id(), node, net::process_role::worker, token);
     program& added = *made;
@@ -171,26 +180,20 @@ void simulation::end(program& which, const std::string& cause, bool in_order) {
   which.net().close();
   const std::uint64_t token = which.token();
   const process_id node = which.node();
-  const std::size_t index = which.machine();
   const bool is_worker = which.is_worker();
   dead_programs_.push_back(std::move(at->second));
   programs.erase(at);
   workers_.erase(token);
   // After all that it asked of its store.
-  w.after(100us, [this, node, index, cause, who = which.id()] {
-    daemon* const of = machines[index].node.get();
-    if (of != nullptr && of->id() == node) of->store().end(who, cause);
-  });
-  w.after(w.random.skewed(200us, 50ms),
-          [this, node, index, token, is_worker, cause, in_order, who = which.id()] {
-            daemon* const of = machines[index].node.get();
-            if (of == nullptr || of->id() != node) return;
-            if (is_worker) {
-              of->worker_exited(token, cause, in_order);
-            } else {
-              of->driver_ended(who);
-            }
-          });
+  after_in_node(100us, node, [cause, who = which.id()](daemon& of) { of.store().end(who, cause); });
+  after_in_node(w.random.skewed(200us, 50ms), node,
+                [token, is_worker, cause, in_order, who = which.id()](daemon& of) {
+                  if (is_worker) {
+                    of.worker_exited(token, cause, in_order);
+                  } else {
+                    of.driver_ended(who);
+                  }
+                });
   w.after(0ns, [this] { dead_programs_.clear(); });
 }
 

@@ -81,6 +81,10 @@ class simulation {
   time head_began() const { return head_began_; }
   /// Calls `f` later, if the head still lives its life then.
   void after_in_head(duration wait, std::function<void()> f);
+  /// The daemon of that node, if it lives.
+  daemon* find_node(process_id node) const;
+  /// Calls `f` later with the daemon of that node, if it still lives then.
+  void after_in_node(duration wait, process_id node, std::function<void(daemon&)> f);
   /// At a step of the head where it may have been decided that it dies. True: it has.
   bool head_dies_now();
   std::string describe_actor(net::global_id actor, process_id watcher) const;

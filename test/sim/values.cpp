@@ -15,18 +15,14 @@ constexpr std::size_t most_objects = 12;
 
 enum record : std::uint64_t { value_told = 140 };
 
-std::string name_of(net::stored_id id) {
-  return "value " + std::to_string(id.local) + " of node " + std::to_string(id.owner % 1'000'000);
-}
-
 }  // namespace
 
 value_part::value_part(simulation& sim, program& in)
     : sim_(sim), in_(in), random_(sim.w.random.fork()) {}
 
 node_store* value_part::store() const {
-  daemon* const of = sim_.machines[in_.machine()].node.get();
-  return of == nullptr || of->id() != in_.node() ? nullptr : &of->store();
+  daemon* const of = sim_.find_node(in_.node());
+  return of == nullptr ? nullptr : &of->store();
 }
 
 // -- the program ----------------------------------------------------------------------------------
@@ -161,7 +157,7 @@ std::string value_part::waits_for() const {
   const std::string text =
       std::to_string(reading_) + " reads, " + std::to_string(holding_) + " values to come";
   if (questions_.empty()) return text + ", at its store";
-  return text + "; its owner is asked for " + name_of(questions_.begin()->first);
+  return text + "; its owner is asked for " + value_name(questions_.begin()->first);
 }
 
 // -- the owner ------------------------------------------------------------------------------------
@@ -230,7 +226,7 @@ void value_part::lost(process_id who, net::stored_id value) {
   sim_.w.record(value_told, value.local, verdict.index(), [&] {
     constexpr const char* what[] = {"runs its task again", "waits for that", "lies elsewhere",
                                     "is lost"};
-    return name_of(value) + ", which " + std::to_string(who % 1'000'000) + " cannot read, " +
+    return value_name(value) + ", which " + std::to_string(who % 1'000'000) + " cannot read, " +
            what[verdict.index()];
   });
   const auto lives = [this](process_id id) {
@@ -241,16 +237,16 @@ void value_part::lost(process_id who, net::stored_id value) {
   };
   if (of != nullptr && of->now == value && !of->freed && lives(value.owner) && lives(in_.id()) &&
       lives(who) && !std::holds_alternative<net::rebuild_state::under_way>(verdict)) {
-    throw violation(name_of(value) + " cannot be read, and its node lives");
+    throw violation(value_name(value) + " cannot be read, and its node lives");
   }
   if (std::holds_alternative<net::rebuild_state::hopeless>(verdict)) {
     const bool may =
         of == nullptr || !of->by_task || of->most == 0 || (of->most > 0 && of->attempt >= of->most);
-    if (!may) throw violation(name_of(value) + " is given up, and its task could run again");
+    if (!may) throw violation(value_name(value) + " is given up, and its task could run again");
     ++sim_.watch.counted.lost;
     answer({who, value}, nullptr);
   } else if (const auto* again = std::get_if<net::rebuild_state::run_again>(&verdict)) {
-    if (of == nullptr) throw violation(name_of(value) + " is made again, and nobody has it");
+    if (of == nullptr) throw violation(value_name(value) + " is made again, and nobody has it");
     of->rebuilding = true;
     run_maker(*of, again->attempt, random_);
   } else if (std::holds_alternative<net::rebuild_state::lies_elsewhere>(verdict)) {
@@ -268,142 +264,6 @@ void value_part::answer(const net::rebuild_state::asked& to, const object* now) 
     told.home = sim_.net.peer_of(now->now.owner);
   }
   in_.net().send(to.who, std::move(told));
-}
-
-// -- who makes and reads --------------------------------------------------------------------------
-
-void value_part::make(const value_order& what, std::function<void(program&, net::stored_id)> done) {
-  make_from(what, {}, std::move(done));
-}
-
-/// All its arguments are held while it is made.
-void value_part::make_from(const value_order& what, std::vector<node_store::answer> arguments,
-                           std::function<void(program&, net::stored_id)> done) {
-  if (arguments.size() == what.needs.size()) {
-    return write(what, [what, arguments, done](program& self, net::stored_id made) {
-      for (std::size_t i = 0; i < arguments.size(); ++i) {
-        self.values().check(what.needs[i], arguments[i]);
-      }
-      self.values().let_go(arguments);
-      done(self, made);
-    });
-  }
-  hold(what.needs[arguments.size()],
-       [what, arguments, done](program& self, const node_store::answer* at) {
-         if (at == nullptr) {
-           self.values().let_go(arguments);
-           return done(self, {});
-         }
-         std::vector<node_store::answer> more = arguments;
-         more.push_back(*at);
-         self.values().make_from(what, std::move(more), done);
-       });
-}
-
-void value_part::let_go(const std::vector<node_store::answer>& all) {
-  node_store* const there = store();
-  if (there == nullptr) return;
-  for (const node_store::answer& one : all) there->unpin(in_.id(), one.id);
-}
-
-void value_part::write(const value_order& what,
-                       std::function<void(program&, net::stored_id)> done) {
-  node_store* const there = store();
-  if (there == nullptr) return;  // this process ends with it
-  there->create(
-      in_.id(), what.size, what.keeper, [what, done](program& self, const node_store::answer& at) {
-        if (at.refused != net::store_refusal::none) return done(self, {});
-        if (node_store* const to = self.values().store()) {
-          to->write(at.offset, 0, what.size / 2, what.version);
-        }
-        self.later(self.values().random_.skewed(20us, 5ms), [what, done, at](program& me) {
-          node_store* const to = me.values().store();
-          if (to == nullptr) return;
-          to->write(at.offset, 0, what.size, what.version);
-          to->seal(me.id(), at.id);
-          done(me, at.id);
-        });
-      });
-}
-
-void value_part::check(const value_order& what, const node_store::answer& at) const {
-  const node_store* const there = store();
-  if (there == nullptr) return;
-  if (at.size != what.size || !there->has(at.offset, at.size, what.version)) {
-    throw violation(name_of(at.id) + " is read, and is not what was made");
-  }
-}
-
-void value_part::read(const value_order& what, read_done done) {
-  ++reading_;
-  const read_done ended = [done](program& self, bool succeeded) {
-    self.values().reading_ -= std::min<std::size_t>(self.values().reading_, 1);
-    ++(succeeded ? self.values().sim_.watch.counted.reads
-                 : self.values().sim_.watch.counted.unread);
-    done(self, succeeded);
-  };
-  hold(what, [what, ended](program& self, const node_store::answer* at) {
-    if (at == nullptr) return ended(self, false);
-    self.later(self.values().random_.skewed(10us, 30ms), [what, ended, at = *at](program& me) {
-      me.values().check(what, at);
-      me.values().let_go({at});
-      ended(me, true);
-    });
-  });
-}
-
-void value_part::hold(const value_order& what, held done) {
-  node_store* const there = store();
-  if (there == nullptr) return;
-  ++holding_;
-  there->pin(in_.id(), what.id, [what, done](program& self, const node_store::answer& at) {
-    value_part& here = self.values();
-    if (at.refused == net::store_refusal::lost) {
-      const auto [asked, first] = here.questions_.try_emplace(what.id);
-      asked->second.keeper = what.keeper;
-      asked->second.asked.emplace_back(what, done);
-      if (!first) return;
-      if (!self.net().send(what.keeper, net::rebuild_value{what.id, at.text})) {
-        here.process_gone(what.keeper);
-      }
-      return;
-    }
-    here.holding_ -= std::min<std::size_t>(here.holding_, 1);
-    if (at.refused != net::store_refusal::none) return done(self, nullptr);
-    here.check(what, at);
-    done(self, &at);
-  });
-}
-
-void value_part::on(process_id, const net::value_rebuilt& what) {
-  const auto at = questions_.find(what.value);
-  if (at == questions_.end()) return;
-  const question asked = std::move(at->second);
-  questions_.erase(at);
-  for (const auto& [order, done] : asked.asked) {
-    --holding_;
-    if (what.failed) {
-      done(in_, nullptr);
-      continue;
-    }
-    value_order again = order;
-    again.id = what.now;
-    hold(again, done);
-  }
-}
-
-void value_part::process_gone(process_id gone) {
-  known_.process_gone(gone);
-  std::vector<held> hopeless;
-  std::erase_if(questions_, [&](const auto& entry) {
-    if (entry.second.keeper != gone) return false;
-    for (const auto& [order, done] : entry.second.asked) hopeless.push_back(done);
-    return true;
-  });
-  for (const held& one : hopeless) {
-    --holding_;
-    one(in_, nullptr);
-  }
 }
 
 }  // namespace troupe::sim

@@ -16,6 +16,10 @@ namespace troupe::sim {
 class simulation;
 class program;
 
+inline std::string value_name(net::stored_id id) {
+  return "value " + std::to_string(id.local) + " of node " + std::to_string(id.owner % 1'000'000);
+}
+
 /// What a task makes or reads; it travels with the task.
 struct value_order {
   bool reads = false;  ///< else it makes it
