@@ -108,6 +108,14 @@ void control_state::received(time, process_id from, process_joined what) {
   if (is_node(from) && !dead_.contains(what.process)) add_process(from, what.process);
 }
 
+void control_state::received(time now, process_id from, ask_view what) {
+  if (!is_node(from)) return;
+  if (view_dirty_) send_view(now);
+  cluster_view answer;
+  answer.answers = what.number;
+  send(from, std::move(answer));
+}
+
 void control_state::add_process(process_id at, process_id which) {
   if (!nodes_.at(at).processes.insert(which).second) return;
   keep(put_row(store_table::processes, key_of(which), nodes_.at(at).info.name, at));
@@ -200,7 +208,10 @@ void control_state::membership_changed(time now) {
 /// What each gets grows with the number of nodes, and so does the time between views.
 void control_state::send_view_if_due(time now) {
   const auto interval = std::max(settings_.view_interval, std::chrono::milliseconds(nodes_.size()));
-  if (nodes_.empty() || !view_dirty_ || now - view_sent_ < interval) return;
+  if (!nodes_.empty() && view_dirty_ && now - view_sent_ >= interval) send_view(now);
+}
+
+void control_state::send_view(time now) {
   view_dirty_ = false;
   view_sent_ = now;
   std::optional<cluster_view> all;

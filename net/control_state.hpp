@@ -82,6 +82,7 @@ class control_state {
   void received(time now, process_id from, join_cluster what);
   void received(time now, process_id from, node_report what);
   void received(time now, process_id from, process_joined what);
+  void received(time now, process_id from, ask_view what);
   void received(time now, process_id from, process_died what);
   void received(time now, process_id from, job_started what);
   void received(time now, process_id from, job_ended what);
@@ -163,6 +164,7 @@ class control_state {
   void view_changed() { view_dirty_ = true; }
   void membership_changed(time now);
   void send_view_if_due(time now);
+  void send_view(time now);
 
   control_settings settings_;
   std::vector<control_effect> effects_;

@@ -289,6 +289,8 @@ class head::implementation final : public endpoint_handler, public detached_host
         return to_control<node_report>(from, what);
       case kind::process_joined:
         return to_control<process_joined>(from, what);
+      case kind::ask_view:
+        return to_control<ask_view>(from, what);
       case kind::process_died:
         return to_control<process_died>(from, what);
       case kind::job_started:

@@ -15,7 +15,7 @@
 namespace troupe::net {
 
 /// Two processes talk only when theirs are equal.
-inline constexpr std::uint32_t protocol_version = 4;
+inline constexpr std::uint32_t protocol_version = 5;
 
 enum class kind : std::uint16_t {
   // a process and its node
@@ -90,6 +90,7 @@ enum class kind : std::uint16_t {
   job_ended,
   job_started,
   process_joined,
+  ask_view,
   // placement groups
   create_group = 160,
   remove_group,
@@ -1122,9 +1123,22 @@ struct cluster_view {
   bool whole = false;
   std::vector<node> nodes;
   std::vector<process_id> gone;
+  std::uint64_t answers = 0;  ///< the number of an `ask_view`; 0: nobody has asked
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(whole, nodes, gone);
+    archive(whole, nodes, gone, answers);
+  }
+};
+
+/// Node to the head: it is to be told at once of all that the head knows of the nodes. Views may be
+/// older than what a process has seen: before something is refused since no node has it, the head
+/// is asked.
+struct ask_view {
+  static constexpr auto what = kind::ask_view;
+  std::uint64_t number = 0;
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(number);
   }
 };
 

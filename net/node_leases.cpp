@@ -85,18 +85,32 @@ void node_state::decide(time, request& which) {
       if (which.asked.redirections < most_redirections_ever) return redirect(which, decision.node);
       break;
     case where::refused:
+      if (!view_is_new_enough(which)) break;
       return refuse(which, refusal::infeasible, decision.why);
     case where::nowhere:
-      if (which.asked.infeasible_fails) {
-        return refuse(which, refusal::infeasible,
-                      "'" + which.asked.name + "' needs " + describe_demand(which.wanted) + ": " +
-                          decision.why);
-      }
-      break;
+      if (!which.asked.infeasible_fails || !view_is_new_enough(which)) break;
+      return refuse(which, refusal::infeasible,
+                    "'" + which.asked.name + "' needs " + describe_demand(which.wanted) + ": " +
+                        decision.why);
   }
   which.phase = request_phase::infeasible;
-  warn_infeasible(which, decision.why);
+  if (which.needs_view <= view_answered_) warn_infeasible(which, decision.why);
   changed();
+}
+
+/// Who asks may have seen a node come of which no view has told here: nobody is refused before the
+/// head has said what it knows now.
+bool node_state::view_is_new_enough(request& which) {
+  if (which.needs_view == 0) {
+    which.needs_view = view_needed_ = view_asked_ + 1;
+    ask_for_view();
+  }
+  return which.needs_view <= view_answered_;
+}
+
+void node_state::ask_for_view() {
+  if (view_needed_ <= view_asked_ || view_asked_ > view_answered_) return;
+  send(settings_.head.id, ask_view{++view_asked_});
 }
 
 void node_state::queue(request& which) {
@@ -209,6 +223,8 @@ void node_state::received(time now, process_id, cluster_view what) {
   }
   self_in_view();
   if (ending_) return;
+  if (what.answers != 0) view_answered_ = what.answers;
+  ask_for_view();
   retry_placements(now);
   spill_back();
   serve(now);

@@ -266,7 +266,8 @@ void node_state::head_renewed(time now, const peer& head) {
 }
 
 void node_state::say_again() {
-  // A process that began and ended while the head was away: others may have met it.
+  if (view_asked_ > view_answered_) send(settings_.head.id, ask_view{view_asked_});
+    // A process that began and ended while the head was away: others may have met it.
 #ifndef TROUPE_PLANTED_DEATHS_NOT_TOLD_AGAIN  // for the simulator to find
   for (const process_died& one : own_dead_) {
     send(settings_.head.id, process_joined{one.process});

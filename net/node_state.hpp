@@ -47,10 +47,11 @@ struct node_settings {
 };
 
 // What the shell shall do, in order.
-using node_message = std::variant<registered, process_died, end_process, lease_granted,
-                                  lease_refused, lease_redirected, open_lease, close_lease,
-                                  lease_resumed, lease_revoked, job_started, job_ended,
-                                  process_joined, node_report, bundles_prepared, bundles_dropped>;
+using node_message =
+    std::variant<registered, process_died, end_process, lease_granted, lease_refused,
+                 lease_redirected, open_lease, close_lease, lease_resumed, lease_revoked,
+                 job_started, job_ended, process_joined, node_report, bundles_prepared,
+                 bundles_dropped, ask_view>;
 struct send_from_node {
   process_id to = 0;
   node_message what;
@@ -251,6 +252,7 @@ class node_state {
     std::uint64_t worker = 0;         ///< when `lacks_worker`
     std::uint32_t failed_starts = 0;  ///< of an isolated worker for it
     time give_up{};                   ///< when `unknown_job`
+    std::uint64_t needs_view = 0;     ///< is not refused by an older one
   };
 
   struct lease {
@@ -331,6 +333,8 @@ class node_state {
   /// The view with what is free here now.
   const std::vector<placement_node>& nodes();
   placement_node& self_in_view();
+  bool view_is_new_enough(request& which);
+  void ask_for_view();
 
   void send(process_id to, node_message what);
   void note(log_level level, std::string text);
@@ -367,6 +371,9 @@ class node_state {
   std::vector<placement_node> view_;  ///< of all nodes; less what was sent on since it came
   bool sent_on_ = false;              ///< something was
   std::optional<time> sent_on_until_;
+  std::uint64_t view_needed_ = 0;  ///< the last that a request needs
+  std::uint64_t view_asked_ = 0;
+  std::uint64_t view_answered_ = 0;  ///< the head is asked for one at a time
   std::uint64_t turn_ = 0;
 };
 

@@ -79,6 +79,26 @@ TEST_CASE("all are told at once of a node that comes, unless many come") {
   CHECK(c.sent<net::cluster_view>(1).at(0).nodes.size() == 2);
 }
 
+TEST_CASE(
+    "a node that asks is told at once of all that the head knows, the asked-for number last") {
+  control c;
+  c.join(2);
+  c.join(3);
+  c.effects.clear();
+  c.tell(3, net::ask_view{7});
+  const auto told = c.sent<net::cluster_view>(3);
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].whole);
+  CHECK(told[0].nodes.size() == 3);
+  CHECK(told[0].answers == 0);
+  CHECK(told[1].answers == 7);
+  // Nothing is new any more, and strangers are not told.
+  c.tell(3, net::ask_view{8});
+  CHECK(c.sent<net::cluster_view>(3).size() == 1);
+  c.tell(99, net::ask_view{1});
+  CHECK(c.sent<net::cluster_view>(99).empty());
+}
+
 TEST_CASE("a view says what has changed since the last one, and who is gone") {
   control c;
   for (net::process_id id = 2; id < 6; ++id) c.join(id);

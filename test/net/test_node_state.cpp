@@ -94,6 +94,14 @@ class test_node {
     tell(head, view);
   }
 
+  static net::cluster_view answer_to(const net::ask_view& asked) {
+    net::cluster_view none;
+    none.answers = asked.number;
+    return none;
+  }
+  /// The head knows no more than it has told.
+  void answer_view() { tell(head, answer_to(sent<net::ask_view>(head).at(0))); }
+
   net::node_state state;
   net::node_state::time now{1h};
   effects_of<net::node_effect, net::send_from_node> effects;
@@ -242,10 +250,55 @@ TEST_CASE("an infeasible request that shall fail is refused with what is missing
   auto what = n.wants(1, 8);
   what.infeasible_fails = true;
   n.tell(driver, what);
+  n.answer_view();
   const auto refused = n.sent<net::lease_refused>(driver);
   REQUIRE(refused.size() == 1);
   CHECK(refused[0].why == net::refusal::infeasible);
   CHECK_THAT(refused[0].text, contains("'work' needs 8 CPU"));
+}
+
+TEST_CASE("nothing is refused for want of a node before the head has said which there are") {
+  test_node n;
+  n.worker_comes(100);
+  n.done<net::say>();
+  const auto on = [&n](std::uint64_t request, const std::string& node) {
+    auto what = n.wants(request, 1);
+    what.placement = net::placement_kind::affinity;
+    what.place_key = node;
+    n.tell(driver, what);
+  };
+  on(1, "n3");
+  CHECK(n.sent<net::lease_refused>(driver).empty());
+  const auto asked = n.sent<net::ask_view>(head);
+  REQUIRE(asked.size() == 1);
+
+  // A view that comes meanwhile is not the answer, and one that asks later needs one of its own.
+  n.see_node(4, amounts({{"CPU", 2}}), amounts({{"CPU", 2}}));
+  on(2, "n5");
+  CHECK(n.sent<net::lease_refused>(driver).empty());
+  CHECK(n.sent<net::ask_view>(head).empty());
+
+  SECTION("the node was there") {
+    n.see_node(3, amounts({{"CPU", 2}}), amounts({{"CPU", 2}}));
+    CHECK(n.sent<net::lease_redirected>(driver).at(0).node.id == 3);
+    CHECK(n.sent<net::lease_refused>(driver).empty());
+  }
+  SECTION("it was not") {
+    n.tell(head, n.answer_to(asked[0]));
+    const auto refused = n.sent<net::lease_refused>(driver);
+    REQUIRE(refused.size() == 1);
+    CHECK(refused[0].request == 1);
+    CHECK_THAT(refused[0].text, contains("there is no node 'n3'"));
+    n.answer_view();
+    CHECK(n.sent<net::lease_refused>(driver).at(0).request == 2);
+    CHECK(n.done<net::say>().empty());
+  }
+  SECTION("the head is started again before it has answered") {
+    n.state.head_renewed(n.now, peer_of(head));
+    n.state.say_again();
+    n.take();
+    CHECK(n.sent<net::ask_view>(head).at(0).number == asked[0].number);
+  }
 }
 
 TEST_CASE("a demand that makes no sense is refused") {

@@ -40,12 +40,12 @@ using any_message = std::variant<
     net::locate_actor, net::actor_at, net::kill_actor, net::register_name, net::find_name,
     net::release_name, net::name_reply, net::adopt_actor, net::join_cluster, net::joined,
     net::node_report, net::cluster_view, net::job_ended, net::job_started, net::process_joined,
-    net::status, net::lease_revoked, net::create_group, net::remove_group, net::ask_group,
-    net::group_reply, net::prepare_bundles, net::bundles_prepared, net::bundles_dropped,
-    net::commit_bundles, net::drop_bundles, net::claim_value, net::drop_value, net::pull_value,
-    net::value_source, net::open_channel, net::channel_offered, net::pull_chunk, marked_chunk,
-    net::end_pull, net::pull_ended, net::copy_dropped, net::drop_copy, net::rebuild_value,
-    net::value_rebuilt>;
+    net::ask_view, net::status, net::lease_revoked, net::create_group, net::remove_group,
+    net::ask_group, net::group_reply, net::prepare_bundles, net::bundles_prepared,
+    net::bundles_dropped, net::commit_bundles, net::drop_bundles, net::claim_value, net::drop_value,
+    net::pull_value, net::value_source, net::open_channel, net::channel_offered, net::pull_chunk,
+    marked_chunk, net::end_pull, net::pull_ended, net::copy_dropped, net::drop_copy,
+    net::rebuild_value, net::value_rebuilt>;
 
 /// As `net::endpoint_handler`.
 class receiver {
