@@ -125,6 +125,7 @@ void actor_host::owner_renewed(process_id owner) {
 
 void actor_host::on(process_id from, const create_actor& what, const message& carrier) {
   if (knows(from, what)) return;
+  if (what.actor.owner == here_.head.id) here_.outlives_job = true;  // its lease may come later
   const detail::remote_function* const constructor = core::find_remote(what.constructor);
   if (constructor == nullptr || constructor->creates == nullptr) {
     refuse(from, what,
@@ -278,11 +279,6 @@ global_id actor_host::find(const detail::local_actor& actor) const {
   const std::lock_guard guard(mutex_);
   const auto at = ids_.find(&actor);
   return at != ids_.end() ? at->second : global_id{};
-}
-
-std::size_t actor_host::size() const {
-  const std::lock_guard guard(mutex_);
-  return actors_.size();
 }
 
 }  // namespace troupe::net

@@ -26,7 +26,6 @@ class actor_host {
   void process_gone(process_id gone, const std::string& cause);
   /// What the cluster knows a local actor by; nobody when it was not placed here by it.
   global_id find(const detail::local_actor& actor) const;
-  std::size_t size() const;
 
  private:
   struct hosted {

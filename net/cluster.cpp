@@ -235,9 +235,6 @@ void cluster::handle(process_id from, message&& what) {
     case kind::end_process:
       end("its node wants it to end");
       break;
-    case kind::job_ended:
-      if (here_.is_worker && host_->size() == 0) end("its job has ended");
-      break;
     case kind::worker_output:
       output_.on(*here_.net, unpack<worker_output>(what));
       break;

@@ -59,6 +59,7 @@ void control_state::welcome_back(time now, process_id who, const awaited_node& b
   joined answer;
   answer.returning = true;
   for (const auto& [id, living] : jobs_) answer.jobs.push_back(id);
+  for (const auto& [id, ended] : ended_jobs_) answer.held.push_back(id);
   send(who, std::move(answer));
   for (const process_died& one : obituaries_) send(who, one);
   tell_of_jobs(who);
@@ -115,6 +116,12 @@ void control_state::look_after_awaited(time now) {
   for (const process_id one : lost) {
     declare_dead(now, one, "it ended while the head was away", false);
   }
+  // The earlier life died between the end of its last detached actor and this.
+  std::vector<job_id> over;
+  for (const auto& [id, of] : ended_jobs_) {
+    if (of.held == 0) over.push_back(id);
+  }
+  for (const job_id id : over) job_over(now, id);
   effects_.emplace_back(recovery_over{std::move(living)});
 }
 

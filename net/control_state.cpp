@@ -7,13 +7,22 @@
 #include "net/demand.hpp"
 
 namespace troupe::net {
+namespace {
+
+joined refusal_of(std::string why) {
+  joined answer;
+  answer.refused = std::move(why);
+  return answer;
+}
+
+}  // namespace
 
 // -- nodes ----------------------------------------------------------------------------------------
 
 void control_state::received(time now, process_id from, join_cluster what) {
   const auto refuse = [&](const std::string& why) {
     note(log_level::warn, "refused node '" + what.name + "': " + why);
-    send(from, joined{why, false, {}, {}});
+    send(from, refusal_of(why));
   };
   std::string wrong;
   if (what.node.id != from) return refuse("it says to be another process than the one that sent");
@@ -82,15 +91,14 @@ void control_state::tell_of_jobs(process_id to) {
   for (const auto& [id, living] : jobs_) send(to, living.started);
   for (const auto& [id, ended] : ended_jobs_) {
     send(to, ended.started);
-    send(to, job_ended{id});
+    send(to, job_ended{id, true});
   }
 }
 
 void control_state::received(time now, process_id from, node_report what) {
   const auto found = nodes_.find(from);
   if (found == nodes_.end()) {
-    return send(from,
-                joined{"it is not part of the cluster (any more); start it again", false, {}, {}});
+    return send(from, refusal_of("it is not part of the cluster (any more); start it again"));
   }
   node& of = found->second;
   of.heard = now;
@@ -271,15 +279,10 @@ void control_state::end_job(time now, job_id id) {
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return;
   drivers_.erase(found->second.started.driver.id);
-  if (found->second.held > 0) {
-    keep_job(found->second, true);
-    ended_jobs_.insert(jobs_.extract(found));
-  } else {
-    jobs_.erase(found);
-    keep(remove_row(store_table::jobs, std::to_string(id)));
-  }
-  broadcast(job_ended{id});
-  groups_.job_ended(now, id);
+  if (found->second.held == 0) return job_over(now, id);
+  keep_job(found->second, true);
+  ended_jobs_.insert(jobs_.extract(found));
+  broadcast(job_ended{id, true});
 }
 
 void control_state::hold_job(job_id id) {
@@ -287,12 +290,19 @@ void control_state::hold_job(job_id id) {
   if (const auto ended = ended_jobs_.find(id); ended != ended_jobs_.end()) ++ended->second.held;
 }
 
-void control_state::release_job(job_id id) {
+void control_state::release_job(time now, job_id id) {
   if (const auto living = jobs_.find(id); living != jobs_.end()) --living->second.held;
   const auto ended = ended_jobs_.find(id);
-  if (ended == ended_jobs_.end() || --ended->second.held > 0) return;
-  ended_jobs_.erase(ended);
+  if (ended != ended_jobs_.end() && --ended->second.held == 0) job_over(now, id);
+}
+
+/// Also of its detached actors none is left.
+void control_state::job_over(time now, job_id id) {
+  jobs_.erase(id);
+  ended_jobs_.erase(id);
   keep(remove_row(store_table::jobs, std::to_string(id)));
+  broadcast(job_ended{id, false});
+  groups_.job_ended(now, id);
 }
 
 const job_started* control_state::find_job(job_id id) const {

@@ -109,7 +109,7 @@ class control_state {
   std::vector<peer> quiet_nodes(time now) const;
   /// A detached actor needs the job's program, also when the job has ended.
   void hold_job(job_id id);
-  void release_job(job_id id);
+  void release_job(time now, job_id id);
   /// What the workers of a job run, and its driver.
   const job_started* find_job(job_id id) const;
 
@@ -143,6 +143,7 @@ class control_state {
 
   void declare_dead(time now, process_id who, const std::string& cause, bool clean);
   void end_job(time now, job_id id);
+  void job_over(time now, job_id id);
   void tell_of_jobs(process_id to);
   void keep_job(const job& of, bool ended);
   using names = std::map<std::pair<std::string, std::string>, name>;

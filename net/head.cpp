@@ -218,7 +218,7 @@ class head::implementation final : public endpoint_handler, public detached_host
     control_->received(clock::now(), self_.id, std::move(what));
   }
   void hold_job(job_id job, bool held) override {
-    held ? control_->hold_job(job) : control_->release_job(job);
+    held ? control_->hold_job(job) : control_->release_job(clock::now(), job);
   }
 
  private:

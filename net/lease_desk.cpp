@@ -12,6 +12,7 @@ std::uint64_t lease_desk::ask(request_lease what, lease_client& who, process_id 
   {
     const std::lock_guard guard(mutex_);
     what.home = here_.home();
+    what.outlives_job = here_.outlives_job;
     what = requests_.ask(std::move(what), &who, first);
     number = what.request;
     // To the head this process is dead as well, and it would not answer.

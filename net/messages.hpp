@@ -294,14 +294,11 @@ struct process_died {
   }
 };
 
-/// Node to a worker: end. `at_once` false: when nothing of it is used any more.
+/// Node to a worker: end, for nothing of it is used any more, or the node ends.
 struct end_process {
   static constexpr auto what = kind::end_process;
-  bool at_once = true;
   template <class Archive>
-  void serialize(Archive& archive) {
-    archive(at_once);
-  }
+  void serialize(Archive&) {}
 };
 
 /// Lines that a worker printed, to its driver.
@@ -357,10 +354,12 @@ struct request_lease {
   std::int32_t bundle = -1;        ///< of that group; -1: any
   bool located = false;            ///< the control has said that this node has the bundle
   process_id home = 0;             ///< the owner's node, without which the owner is gone, too
+  bool outlives_job = false;       ///< a detached actor may need it, through the owner
   template <class Archive>
   void serialize(Archive& archive) {
     archive(request, job, wanted, name, placement, place_key, place_value, soft, isolated,
-            surroundings, for_actor, infeasible_fails, redirections, group, bundle, located, home);
+            surroundings, for_actor, infeasible_fails, redirections, group, bundle, located, home,
+            outlives_job);
   }
 };
 
@@ -440,9 +439,10 @@ struct open_lease {
   process_id owner = 0;
   demand granted;
   std::vector<std::uint32_t> gpus;
+  bool outlives_job = false;  ///< and so do the leases that the worker asks for
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(lease, owner, granted, gpus);
+    archive(lease, owner, granted, gpus, outlives_job);
   }
 };
 
@@ -1047,10 +1047,11 @@ struct joined {
   std::string refused;
   bool returning = false;        ///< it is the answer to one that returns
   std::vector<job_id> jobs;      ///< to that one: all that have not ended
+  std::vector<job_id> held;      ///< to that one: those that have, and whose detached actors live
   std::vector<lease_id> leases;  ///< to that one: of it, those of the head's actors
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(refused, returning, jobs, leases);
+    archive(refused, returning, jobs, held, leases);
   }
 };
 
@@ -1166,13 +1167,15 @@ struct process_joined {
   }
 };
 
-/// A driver has left. Node to the head and to its workers, head to all nodes.
+/// A driver has left. Node to the head, head to all nodes; and once more when the last of its
+/// detached actors has ended.
 struct job_ended {
   static constexpr auto what = kind::job_ended;
   job_id job = 0;
+  bool held = false;  ///< detached actors of it live, and what they have got
   template <class Archive>
   void serialize(Archive& archive) {
-    archive(job);
+    archive(job, held);
   }
 };
 

@@ -105,7 +105,7 @@ void node_state::free_reservation(time now, reservation& gone, const std::string
     const lease& of = leases_.at(id);
     send(of.owner, lease_revoked{id, why});
     worker* const on = find_worker(of.worker);
-    if (on != nullptr && on->isolated) retire(now, *on, true, settings_.lease_grace);
+    if (on != nullptr && on->isolated) retire(now, *on, settings_.lease_grace);
     end_lease(now, id, true);
   }
   gpu_ids_freed_.erase(in);

@@ -376,9 +376,13 @@ void node_state::grant(time, request& which, worker& on) {
   given.wanted = which.wanted;
   given.gpus = which.gpus;
   given.for_actor = which.asked.for_actor;
+  // Who asks for something when the job has ended works for a detached actor.
+  given.outlives_job = which.owner == settings_.head.id || which.asked.outlives_job ||
+                       jobs_.at(which.asked.job).ended;
   changed();
   on.leases.insert(id);
-  send(on.at.id, open_lease{id, which.owner, which.asked.wanted, which.gpus.ids});
+  send(on.at.id,
+       open_lease{id, which.owner, which.asked.wanted, which.gpus.ids, given.outlives_job});
   send(which.owner, lease_granted{which.asked.request, id, on.at, settings_.name, which.gpus.ids});
   erase(which);
 }
@@ -472,10 +476,8 @@ void node_state::end_lease(time now, lease_id id, bool tell_worker) {
   on->leases.erase(id);
   if (tell_worker && is_registered(on->at.id)) send(on->at.id, close_lease{id});
   if (on->leases.empty()) return became_idle(now, *on);
-  const bool was_detached = of.owner == settings_.head.id;
-  if (was_detached && jobs_.at(on->job).ended && !hosts_detached(*on)) {
-    retire(now, *on, false, settings_.job_grace);
-  }
+  const bool is_over = on->state == worker::phase::ready && jobs_.at(on->job).ended;
+  if (is_over && !outlives_job(*on)) retire(now, *on, settings_.job_grace);
 }
 
 /// Also of the processes of a node, of which the head may not have heard: they had registered there

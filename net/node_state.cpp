@@ -85,10 +85,7 @@ void node_state::register_worker(time now, const peer& from, const register_proc
   for (const ticket id : std::exchange(known->waiting, {})) {
     grant(now, requests_.at(id), *known);
   }
-  if (of.ended && known->leases.empty()) {
-    send(from.id, job_ended{of.id});
-    retire(now, *known, false, settings_.job_grace);
-  }
+  if (of.ended && known->leases.empty()) retire(now, *known, settings_.job_grace);
   changed();
 }
 
@@ -223,27 +220,20 @@ void node_state::received(time now, process_id, job_started what) {
 
 void node_state::received(time now, process_id, job_ended what) {
   job* of = find_job(what.job);
-  if (of == nullptr || of->ended) return;
-  of->ended = true;
-  note(log_level::info, "job " + std::to_string(of->id) + " has ended");
+  if (of == nullptr || (of->ended && what.held)) return;
+  const bool has_left = !std::exchange(of->ended, true);
+  if (has_left) note(log_level::info, "job " + std::to_string(of->id) + " has ended");
   std::vector<std::uint64_t> tokens;
   for (const auto& [token, w] : workers_) {
     if (w.job == of->id) tokens.push_back(token);
   }
   for (const std::uint64_t token : tokens) {
     worker& w = workers_.at(token);
-    if (w.state == worker::phase::starting) {
-      if (w.waiting.empty()) retire(now, w, true, std::nullopt);
-      continue;
-    }
-    send(w.at.id, job_ended{of->id});
-    if (!hosts_detached(w)) {
-      detach(w);
-      w.state = worker::phase::ending;
-      w.kill_at = now + settings_.job_grace;
-    }
+    const bool is_used =
+        w.state == worker::phase::starting ? !w.waiting.empty() : what.held && outlives_job(w);
+    if (!is_used) retire(now, w, settings_.job_grace);
   }
-  ended_jobs_.push_back(what.job);
+  if (has_left) ended_jobs_.push_back(what.job);
   forget_old_jobs();
   serve(now);
 }
@@ -253,6 +243,7 @@ void node_state::received(time now, process_id, job_ended what) {
 void node_state::head_renewed(time now, const peer& head) {
   const process_id id = settings_.head.id;
   settings_.head = head;
+  for (auto& [number, of] : leases_) of.unconfirmed = of.owner == id;
   std::vector<ticket> asked;
   for (const auto& [number, r] : requests_) {
     if (r.owner == id) asked.push_back(number);
@@ -292,16 +283,17 @@ join_cluster node_state::describe() const {
 }
 
 void node_state::received(time now, process_id from, const joined& what) {
-  std::vector<job_id> over;
+  std::vector<job_ended> over;
   for (const auto& [id, of] : jobs_) {
-    const bool lives = std::find(what.jobs.begin(), what.jobs.end(), id) != what.jobs.end();
-    if (!of.ended && !lives) over.push_back(id);
+    if (std::find(what.jobs.begin(), what.jobs.end(), id) != what.jobs.end()) continue;
+    const bool held = std::find(what.held.begin(), what.held.end(), id) != what.held.end();
+    over.push_back({id, held});
   }
-  for (const job_id id : over) received(now, from, job_ended{id});
+  for (const job_ended& one : over) received(now, from, one);
   // A place that the earlier life had asked for and did not take.
   std::vector<lease_id> untaken;
-  for (const auto& [id, of] : leases_) {
-    if (of.owner != settings_.head.id) continue;
+  for (auto& [id, of] : leases_) {
+    if (!std::exchange(of.unconfirmed, false)) continue;
     if (std::find(what.leases.begin(), what.leases.end(), id) == what.leases.end()) {
       untaken.push_back(id);
     }
@@ -432,9 +424,9 @@ void node_state::start_failed(time now, worker gone, const std::string& text, bo
   }
 }
 
-bool node_state::hosts_detached(const worker& which) const {
+bool node_state::outlives_job(const worker& which) const {
   return std::any_of(which.leases.begin(), which.leases.end(),
-                     [this](lease_id id) { return leases_.at(id).owner == settings_.head.id; });
+                     [this](lease_id id) { return leases_.at(id).outlives_job; });
 }
 
 void node_state::detach(worker& which) {
@@ -444,24 +436,23 @@ void node_state::detach(worker& which) {
   }
 }
 
-void node_state::retire(time now, worker& which, bool at_once,
-                        std::optional<std::chrono::milliseconds> grace) {
+void node_state::retire(time now, worker& which, std::optional<std::chrono::milliseconds> grace) {
   detach(which);
   if (which.state == worker::phase::starting) {
     which.state = worker::phase::ending;
     effects_.emplace_back(kill_worker{which.token});
     return;
   }
-  which.state = worker::phase::ending;
-  if (is_registered(which.at.id)) send(which.at.id, end_process{at_once});
+  const bool is_told = std::exchange(which.state, worker::phase::ending) == worker::phase::ending;
+  if (!is_told && is_registered(which.at.id)) send(which.at.id, end_process{});
   if (grace) which.kill_at = std::min(which.kill_at.value_or(now + *grace), now + *grace);
 }
 
 void node_state::became_idle(time now, worker& which) {
   which.idle_since = now;
   if (which.state != worker::phase::ready) return;
-  if (which.isolated) return retire(now, which, false, settings_.lease_grace);
-  if (jobs_.at(which.job).ended) retire(now, which, false, settings_.job_grace);
+  if (which.isolated) return retire(now, which, settings_.lease_grace);
+  if (jobs_.at(which.job).ended) retire(now, which, settings_.job_grace);
 }
 
 void node_state::tick(time now) {
@@ -482,7 +473,7 @@ void node_state::tick(time now) {
         of.driver_here && !of.ended && w.surroundings.id == of.program->surroundings.id;
     if (w.state == worker::phase::ready && w.leases.empty() && !kept &&
         now - w.idle_since >= settings_.idle_after) {
-      retire(now, w, false, std::nullopt);
+      retire(now, w, std::nullopt);
     }
   }
   look_after_sent_on(now);
@@ -513,7 +504,7 @@ void node_state::shut_down(time now) {
     refuse(r, refusal::shutting_down, "node '" + settings_.name + "' is ending");
   }
   serve(now);  // leases that resume have got what the refused ones gave back
-  for (auto& [token, w] : workers_) retire(now, w, true, settings_.stop_grace);
+  for (auto& [token, w] : workers_) retire(now, w, settings_.stop_grace);
 }
 
 void node_state::say_goodbye() {

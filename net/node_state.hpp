@@ -265,6 +265,8 @@ class node_state {
     core::resource_set wanted;
     core::gpu_share gpus;
     bool for_actor = false;
+    bool outlives_job = false;
+    bool unconfirmed = false;  ///< by the head that was started again
     bool suspended = false;
     ticket resuming = 0;  ///< waits in the ledger; 0: does not
   };
@@ -289,10 +291,9 @@ class node_state {
   worker& start(time now, job& of, const env_spec& surroundings, const request* isolated_for);
   void start_failed(time now, worker gone, const std::string& text, bool for_good);
   worker take_out(std::uint64_t token);
-  void retire(time now, worker& which, bool at_once,
-              std::optional<std::chrono::milliseconds> grace);
+  void retire(time now, worker& which, std::optional<std::chrono::milliseconds> grace);
   void detach(worker& which);
-  bool hosts_detached(const worker& which) const;
+  bool outlives_job(const worker& which) const;
   void became_idle(time now, worker& which);
   void forget_old_jobs();
 

@@ -1,6 +1,7 @@
 /// What the parts of a process in a cluster share.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <string>
 #include <utility>
@@ -25,6 +26,8 @@ struct process {
   peer driver;
   std::string node_name;
   bool is_worker = false;
+  /// A detached actor needs this worker, or has: the leases that it asks for outlive its job.
+  std::atomic<bool> outlives_job{false};
   environments* surroundings = nullptr;  ///< null in a node's daemon
   env_spec own_surroundings;             ///< of a worker: what it starts gets the same
 

@@ -144,6 +144,7 @@ struct task_executor::streaming : std::enable_shared_from_this<streaming> {
 
 void task_executor::on(process_id, open_lease what) {
   if (TROUPE_FAULT("worker.exit_at_lease")) core::exit_by_fault();
+  if (what.outlives_job) here_.outlives_job = true;
   std::string why;
   const auto amounts = to_resources(what.granted, why);
   if (!amounts) {

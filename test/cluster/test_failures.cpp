@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -104,6 +106,31 @@ TEST_CASE("a driver that is killed leaves its detached actors and nothing else")
            now["actors"].size() == 1;
   }));
   on.passes({"find_survivor"});
+}
+
+TEST_CASE("what a detached actor has got outlives the program that made it, and ends with it") {
+  const failing on;
+  on.cluster().start_node("n1", on.head().head, {"--num-cpus=2"});
+  started_program maker({program, "leave_service"}, on.environment());
+  const auto pids = maker.hear_numbers("pids");
+  REQUIRE(pids.size() == 2);
+  CHECK_THAT(maker.said_to_end(), contains("ok"));
+  CHECK(eventually([&] { return on.status()["jobs"] == 0; }));
+  on.passes({"use_service", std::to_string(pids[0]), std::to_string(pids[1])});
+  on.passes({"end_service"});
+  CHECK(eventually([&] { return !process_lives(pids[0]) && !process_lives(pids[1]); }));
+}
+
+TEST_CASE("workers whose actors hold one another end with their program, and are not killed") {
+  const failing on;
+  started_program driver({program, "leave_nested"}, on.environment());
+  const auto pids = driver.hear_numbers("pids");
+  REQUIRE(pids.size() == 2);
+  CHECK_THAT(driver.said_to_end(), contains("ok"));
+  CHECK(eventually([&] { return !process_lives(pids[0]) && !process_lives(pids[1]); }));
+  std::ifstream log(on.head().session_dir + "/logs/node.log");
+  const std::string said{std::istreambuf_iterator<char>(log), {}};
+  CHECK_THAT(said, !contains("signal 9"));
 }
 
 TEST_CASE("calls over links that break and come back run once and in order") {

@@ -146,7 +146,7 @@ TEST_CASE("a worker process of these tests", "[.worker]") {
   std::cout << "the worker is here" << std::endl;
   while (const auto message = self.next()) {
     const auto what = static_cast<net::kind>(message->second.kind);
-    if (what == net::kind::end_process || what == net::kind::job_ended) break;
+    if (what == net::kind::end_process) break;
     if (what == net::kind::ask_status) {
       net::status answer;
       answer.jobs = static_cast<std::uint32_t>(::getpid());

@@ -226,13 +226,29 @@ TEST_CASE("the program of a job that has ended is kept while a detached actor ne
   const net::job_id job = c.start_job(3, 30);
   c.state->hold_job(job);
   c.tell(3, net::job_ended{job});
+  CHECK(c.sent<net::job_ended>(3).at(0).held);
   c.die_and_begin_again();
   REQUIRE(c.state->find_job(job) != nullptr);
-  c.state->hold_job(job);  // as its owner does that begins again
-  c.join(4);
-  CHECK(c.sent<net::job_started>(4).at(0).job == job);
-  CHECK(c.sent<net::job_ended>(4).at(0).job == job);
-  c.state->release_job(job);
+  SECTION("which its owner takes up") {
+    c.state->hold_job(job);
+    c.come_back(3, {});
+    CHECK(c.sent<net::joined>(3).at(0).held == std::vector{job});
+    c.join(4);
+    CHECK(c.sent<net::job_started>(4).at(0).job == job);
+    CHECK(c.sent<net::job_ended>(4).at(0).held);
+    c.pass(1s);
+    c.state->release_job(c.now, job);
+    c.pass(1ms);
+  }
+  SECTION("which had ended when the head died") {
+    c.come_back(3, {});
+    c.join(4);
+    c.effects.clear();
+    c.pass(1s);
+  }
+  CHECK(c.state->find_job(job) == nullptr);
+  CHECK_FALSE(c.sent<net::job_ended>(4).at(0).held);
+  c.die_and_begin_again();
   CHECK(c.state->find_job(job) == nullptr);
 }
 

@@ -489,7 +489,7 @@ TEST_CASE("an isolated lease has a worker of its own, which ends with it") {
   CHECK(granted[0].worker.id == 101);
   CHECK(n.sent<net::open_lease>(101).at(0).gpus == std::vector<std::uint32_t>{0});
   n.tell(driver, net::return_lease{granted[0].lease});
-  CHECK(!n.sent<net::end_process>(101).at(0).at_once);
+  CHECK(n.sent<net::end_process>(101).size() == 1);
   n.pass(10s);
   CHECK(n.done<net::kill_worker>().size() == 1);
   n.tell(driver, n.wants(2, 1));
@@ -529,9 +529,9 @@ TEST_CASE("a job's end ends its workers, but not one that holds a detached actor
 
   n.tell(driver, net::goodbye{});
   CHECK(n.sent<net::job_ended>(head).at(0).job == 1);
-  n.tell(head, net::job_ended{1});
-  CHECK(n.sent<net::job_ended>(100).size() == 1);
-  CHECK(n.sent<net::job_ended>(101).size() == 1);
+  n.tell(head, net::job_ended{1, true});
+  CHECK(n.sent<net::end_process>(100).empty());
+  CHECK(n.sent<net::end_process>(101).size() == 1);
   n.pass(10s);
   const auto killed = n.done<net::kill_worker>();
   REQUIRE(killed.size() == 1);
@@ -541,6 +541,67 @@ TEST_CASE("a job's end ends its workers, but not one that holds a detached actor
   CHECK(n.sent<net::end_process>(100).size() == 1);
   n.pass(10s);
   CHECK(n.done<net::kill_worker>().at(0).token == shared);
+}
+
+TEST_CASE("what a detached actor has got outlives the job, and ends with the last of them") {
+  test_node n(resources({{"CPU", 4}}));
+  n.worker_comes(100);
+  n.tell(head, n.wants(1, 1));
+  CHECK(n.sent<net::open_lease>(100).at(0).outlives_job);
+  const auto alone = [&n](std::uint64_t request, net::process_id owner, bool outlives,
+                          net::process_id worker) {
+    auto what = n.wants(request, 1);
+    what.isolated = true;
+    what.outlives_job = outlives;
+    n.tell(owner, what);
+    n.worker_comes(worker);
+    return n.sent<net::open_lease>(worker).at(0).outlives_job;
+  };
+  CHECK(alone(2, 100, true, 101));
+  CHECK_FALSE(alone(3, driver, false, 102));
+  n.effects.clear();
+
+  n.tell(driver, net::goodbye{});
+  n.tell(head, net::job_ended{1, true});
+  CHECK(n.sent<net::end_process>(100).empty());
+  CHECK(n.sent<net::end_process>(101).empty());
+  CHECK(n.sent<net::end_process>(102).size() == 1);
+  // Who asks now can only do so for one of those.
+  CHECK(alone(4, 101, false, 103));
+
+  SECTION("it has ended") { n.tell(head, net::job_ended{1, false}); }
+  SECTION("it ended while the head was away") {
+    net::joined answer;
+    answer.returning = true;
+    n.tell(head, answer);
+  }
+  for (const net::process_id worker : {100, 101, 103}) {
+    CHECK(n.sent<net::end_process>(worker).size() == 1);
+  }
+  n.pass(10s);
+  CHECK(n.done<net::kill_worker>().size() == 4);
+}
+
+TEST_CASE("what a head has not taken when it died is free again, what its next life got is not") {
+  test_node n(resources({{"CPU", 4}}));
+  n.worker_comes(100);
+  n.tell(head, n.wants(1, 1));
+  n.tell(head, n.wants(2, 1));
+  const auto before = n.sent<net::lease_granted>(head);
+  n.tell(driver, n.wants(3, 1));
+  n.sent<net::open_lease>(100);
+  n.state.head_renewed(n.now, peer_of(head));
+  // It may ask before it has answered the node that returns, and knows of the grant after that.
+  n.tell(head, n.wants(4, 1));
+  net::joined answer;
+  answer.returning = true;
+  answer.jobs = {1};
+  answer.leases = {before.at(0).lease};
+  n.tell(head, answer);
+  const auto closed = n.sent<net::close_lease>(100);
+  REQUIRE(closed.size() == 1);
+  CHECK(closed[0].lease == before.at(1).lease);
+  CHECK(n.state.leases() == 3);
 }
 
 TEST_CASE("an idle worker ends where its driver is not, and stays where it is") {
@@ -557,7 +618,7 @@ TEST_CASE("an idle worker ends where its driver is not, and stays where it is") 
   CHECK(n.sent<net::end_process>(100).empty());
   n.tell(77, net::return_lease{lease});
   n.pass(60s);
-  CHECK(!n.sent<net::end_process>(100).at(0).at_once);
+  CHECK(n.sent<net::end_process>(100).size() == 1);
   // It may still be leaving: the next request has a new one.
   n.tell(77, n.wants(2, 1, 4));
   CHECK(n.done<net::start_worker>().size() == 1);
@@ -625,7 +686,7 @@ TEST_CASE("a node that ends refuses what waits and what comes, and ends its work
   const auto refused = n.sent<net::lease_refused>(driver);
   REQUIRE(refused.size() == 2);
   CHECK(refused[0].why == net::refusal::shutting_down);
-  CHECK(n.sent<net::end_process>(100).at(0).at_once);
+  CHECK(n.sent<net::end_process>(100).size() == 1);
   n.pass(5s);
   CHECK(n.done<net::kill_worker>().at(0).token == token);
   n.exit(token, "exit code 0", true);

@@ -292,6 +292,42 @@ void leave_much(const words&) {
   std::cout << "ready " << ::getpid() << ' ' << worker << std::endl;
   troupe::get(busy);
 }
+/// Has an actor on another node, which has one of its own.
+struct service {
+  struct helper {
+    int own = ::getpid();
+    troupe::actor_handle<mortal> of_it =
+        with({.isolation = troupe::isolation::process}).remote<mortal>();
+    std::vector<int> pids() { return {own, fetch(of_it.remote<&mortal::host>())}; }
+  };
+  troupe::actor_handle<helper> helps = with({.scheduling = troupe::scheduling::node_affinity("n1"),
+                                             .isolation = troupe::isolation::process})
+                                           .remote<helper>();
+  std::vector<int> pids() { return fetch(helps.remote<&helper::pids>()); }
+};
+
+void say_pids(const std::vector<int>& two) {
+  std::cout << "pids " << two.at(0) << ' ' << two.at(1) << std::endl;
+}
+
+void leave_service(const words&) {
+  const auto made =
+      with({.name = "service", .lifetime = troupe::lifetime::detached}).remote<service>();
+  say_pids(fetch(made.remote<&service::pids>()));
+}
+void use_service(const words& given) {
+  const auto found = troupe::get_actor<service>("service");
+  const std::vector<int> before{std::stoi(given.at(0)), std::stoi(given.at(1))};
+  CHECK(fetch(found.remote<&service::pids>()) == before);
+}
+void end_service(const words&) { troupe::kill(troupe::get_actor<service>("service")); }
+
+/// One actor makes the other, in a process of its own.
+void leave_nested(const words&) {
+  const auto outer = remote<service::helper>();
+  say_pids(fetch(outer.remote<&service::helper::pids>()));
+}
+
 void find_survivor(const words&) {
   const auto survivor = troupe::get_actor<mortal>("survivor");
   CHECK(fetch(survivor.remote<&mortal::host>()) != ::getpid());
@@ -311,5 +347,9 @@ int main(int argc, char** argv) {
                         {"persistent", persistent},
                         {"stillborn", stillborn},
                         {"leave_much", leave_much},
+                        {"leave_service", leave_service},
+                        {"use_service", use_service},
+                        {"end_service", end_service},
+                        {"leave_nested", leave_nested},
                         {"find_survivor", find_survivor}});
 }

@@ -269,7 +269,7 @@ void head_process::changed(const net::stored_life& now, const net::actor_life_st
   const bool threw = life.reason() == exits::constructor_threw &&
                      (!says("could not be placed") || says("3 times in a row"));
   sim_.watch.buried({id(), now.local}, threw || life.restarts_left() == 0, life.text());
-  control_->release_job(at->second.job);
+  control_->release_job(sim_.w.now(), at->second.job);
   asked_.erase({at->second.asker, at->second.request});
   actors_.erase(at);
   for (const auto table : {net::store_table::actors, net::store_table::lives}) {

@@ -112,10 +112,6 @@ void program::on(process_id, const net::process_died& what) {
 
 void program::on(process_id, const net::end_process&) { leave(); }
 
-void program::on(process_id, const net::job_ended&) {
-  if (is_worker()) leave();
-}
-
 void program::process_gone(process_id gone, const std::string& cause) {
   sim_.w.record(process_says, id(), gone, [&] {
     return name_of(id()) + " hears that " + name_of(gone) + " is gone: " + cause;

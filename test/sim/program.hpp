@@ -154,7 +154,6 @@ class program final : public receiver, public owner_home {
   void on(process_id from, const net::registered& what);
   void on(process_id from, const net::process_died& what);
   void on(process_id from, const net::end_process& what);
-  void on(process_id from, const net::job_ended& what);
   void process_gone(process_id gone, const std::string& cause);
   void tell_head_again();
   bool send_request(const net::request_lease& what);
