@@ -45,7 +45,9 @@ void actor_host::owner_renewed(process_id owner) {
 
 void actor_host::on(process_id from, const net::create_actor& what) {
   if (knows(from, what)) return;
-  hosted& made = hosted_[what.actor] = {};
+  if (what.actor.owner == in_.head()) in_.outlive_job();
+  if (const auto before = hosted_.find(what.actor); before != hosted_.end()) erase(before);
+  hosted& made = hosted_[what.actor];
   made.incarnation = what.incarnation;
   made.name = what.options.name;
   const bool throws = sim_.w.random.chance(0.03);
@@ -64,7 +66,7 @@ void actor_host::constructed(process_id owner, net::global_id id, std::uint32_t 
   answer.result.failed = throws;
   in_.net().send(owner, answer);
   if (throws) {
-    hosted_.erase(at);
+    erase(at);
     tell_of_end(id, life, exits::constructor_threw);
     return;
   }
@@ -73,6 +75,9 @@ void actor_host::constructed(process_id owner, net::global_id id, std::uint32_t 
   });
   sim_.watch.actor_lives(id, life);
   at->second.ready = true;
+  if (in_.outlives_job() && sim_.w.random.chance(0.4)) {
+    at->second.has.push_back(in_.actors().create_one(sim_.w.random));
+  }
   run_next(id);
 }
 
@@ -118,7 +123,7 @@ void actor_host::run_next(net::global_id actor) {
               const auto at = host.hosted_.find(actor);
               if (at == host.hosted_.end() || at->second.incarnation != life) return;
               if (fails) {  // `this_actor::fail()`
-                host.hosted_.erase(at);
+                host.erase(at);
                 return host.tell_of_end(actor, life, exits::failed);
               }
               self.net().send(from, net::call_done{number, life, false, {}});
@@ -130,12 +135,21 @@ void actor_host::run_next(net::global_id actor) {
 void actor_host::on(process_id, const net::end_actor& what) {
   const auto at = hosted_.find(what.actor);
   if (at == hosted_.end() || at->second.incarnation != what.incarnation) return;
-  hosted_.erase(at);
+  erase(at);
   tell_of_end(what.actor, what.incarnation, what.reason);
 }
 
 void actor_host::process_gone(process_id gone) {
-  std::erase_if(hosted_, [gone](const auto& entry) { return entry.first.owner == gone; });
+  for (auto at = hosted_.lower_bound({gone, 0}); at != hosted_.end() && at->first.owner == gone;) {
+    erase(at++);
+  }
+}
+
+/// With its handles.
+void actor_host::erase(std::map<net::global_id, hosted>::iterator which) {
+  const auto had = std::move(which->second.has);
+  hosted_.erase(which);
+  for (const net::global_id one : had) in_.actors().drop(one);
 }
 
 }  // namespace troupe::sim

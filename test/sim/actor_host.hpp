@@ -34,6 +34,7 @@ class actor_host {
     bool busy = false;
     std::vector<std::pair<process_id, std::uint64_t>> mail;
     std::map<process_id, std::uint64_t> last;  ///< call that ran, by caller
+    std::vector<net::global_id> has;           ///< actors of its own
   };
   const std::map<net::global_id, hosted>& all() const noexcept { return hosted_; }
 
@@ -42,6 +43,7 @@ class actor_host {
   void constructed(process_id owner, net::global_id id, std::uint32_t life, bool throws);
   void tell_of_end(net::global_id actor, std::uint32_t life, std::uint8_t reason);
   void run_next(net::global_id actor);
+  void erase(std::map<net::global_id, hosted>::iterator which);
 
   simulation& sim_;
   program& in_;

@@ -66,6 +66,30 @@ void actor_part::create(rng& draw) {
   ask(order.request, {std::move(order), name, local});
 }
 
+net::global_id actor_part::create_one(rng& draw) {
+  const net::global_id id{in_.id(), in_.next_number()};
+  actor_owner::plan what;
+  what.max_restarts = -1;
+  what.lease.isolated = draw.chance(0.3);
+  what.lease.placement = net::placement_kind::spread;
+  owner_.own(id.local, std::move(what));
+  take_handle(id, true);
+  owner_.begin(id.local);
+  handle& of = handles_.at(id);
+  for (std::int64_t i = draw.between(0, 5); i > 0; --i) call(of);
+  flush(id, of);
+  return id;
+}
+
+void actor_part::drop(net::global_id actor) {
+  const auto at = handles_.find(actor);
+  if (at == handles_.end()) return;
+  fail(at->second.waiting);
+  fail(at->second.sent);
+  handles_.erase(at);
+  count(actor, -1);
+}
+
 void actor_part::create_detached(rng& draw) {
   net::adopt_actor order;
   order.request = ++last_request_;

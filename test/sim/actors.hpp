@@ -24,6 +24,10 @@ class actor_part {
 
   /// Creates, finds, calls, kills or lets go of an actor, as the numbers say.
   void work(rng& draw);
+  /// For an actor that lives here: one on any node, which is called a few times.
+  net::global_id create_one(rng& draw);
+  /// Lets go of its handle; calls that wait on it fail.
+  void drop(net::global_id actor);
   /// Finds a detached actor again, calls it, and ends it.
   void put_away(const std::string& name);
   void go_on_putting_away();

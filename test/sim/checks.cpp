@@ -15,6 +15,8 @@ namespace {
 constexpr auto one_life_within = 60s;
 /// A node that is dead to the head ends within this time.
 constexpr auto fenced_within = 60s;
+/// An actor whose lease has ended ends within this time.
+constexpr auto leaseless_for = 25s;
 
 std::string name_of(process_id id) { return std::to_string(id % 1'000'000); }
 
@@ -60,6 +62,7 @@ void simulation::check() {
   for (const auto& [id, one] : programs) one->check_nothing_waits_on_the_dead();
   check_lives();
   check_fences();
+  check_leases();
 }
 
 /// The host of an earlier life may be cut off, and learns late that it is over.
@@ -106,6 +109,64 @@ void simulation::check_fences() {
     }
   }
   unfenced_ = std::move(unfenced);
+}
+
+/// What its owner holds for alive has the place that it was given.
+void simulation::check_leases() {
+  std::map<std::string, time> without;
+  const auto look_at = [&](process_id owner, const actor_owner& actors) {
+    for (const auto& [local, one] : actors.all()) {
+      if (one.life.phase() != net::actor_phase::alive || one.lease == 0) continue;
+      const daemon* const node = find_node(one.lease_node);
+      if (node == nullptr) continue;
+      const auto held = node->state().holdings();
+      const bool is_there = std::any_of(held.begin(), held.end(), [&](const auto& given) {
+        return given.lease == one.lease && given.owner == owner;
+      });
+      if (is_there) continue;
+      const std::string what = "actor " + std::to_string(local) + " of process " + name_of(owner) +
+                               " lives in life " + std::to_string(one.life.incarnation()) +
+                               ", and its node has ended its lease " + std::to_string(one.lease);
+      const auto known = leaseless_.find(what);
+      const time since = known == leaseless_.end() ? w.now() : known->second;
+      without.emplace(what, since);
+      if (w.now() - since > leaseless_for) throw violation(what);
+    }
+  };
+  for (const auto& [id, one] : programs) {
+    if (!watch.is_declared_dead(id)) look_at(id, one->actors().owner());
+  }
+  if (head_ != nullptr) look_at(head_->id(), head_->actors());
+  leaseless_ = std::move(without);
+}
+
+/// Whether a detached actor lives there, or an actor that such a worker has and has not let go of.
+bool simulation::is_needed(const program& worker, int depth) const {
+  const auto& hosted = worker.actors().host().all();
+  return std::any_of(hosted.begin(), hosted.end(), [&](const auto& entry) {
+    const auto& [id, there] = entry;
+    const bool detached = id.owner == head_->id();
+    const auto owner = programs.find(id.owner);
+    if (!there.ready || (!detached && (owner == programs.end() || depth > 3))) return false;
+    const auto* const known =
+        detached ? head_->actors().find(id.local) : owner->second->actors().owner().find(id.local);
+    const bool lives = known != nullptr && known->life.phase() == net::actor_phase::alive &&
+                       known->life.host().id == worker.id();
+    if (!lives || detached) return lives;
+    return !watch.is_declared_dead(id.owner) && !owner->second->is_leaving() &&
+           is_needed(*owner->second, depth + 1);
+  });
+}
+
+void simulation::check_not_needed(process_id worker) const {
+  const auto ends = programs.find(worker);
+  if (head_ == nullptr || ends == programs.end()) return;
+  const daemon* const node = find_node(ends->second->node());
+  if (node == nullptr || node->is_ending() || !head_->control().is_node(node->id())) return;
+  if (is_needed(*ends->second)) {
+    throw violation(node->state().settings().name + " ends worker " + name_of(worker) +
+                    ", and a detached actor needs it");
+  }
 }
 
 void simulation::check_the_end() {

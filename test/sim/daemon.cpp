@@ -196,6 +196,7 @@ void daemon::act(const net::send_from_node& e) {
         if constexpr (std::is_same_v<T, net::open_lease> || std::is_same_v<T, net::lease_resumed>) {
           monitor::check_resources(node_);
         }
+        if constexpr (std::is_same_v<T, net::end_process>) sim_.check_not_needed(e.to);
         if constexpr (std::is_same_v<T, net::process_died>) {
           sim_.watch.declared_dead(what.process);
           store_.lose(what.process, what.cause);
@@ -228,6 +229,7 @@ void daemon::act(const net::start_worker& e) {
 
 void daemon::act(const net::kill_worker& e) {
   const process_id* const who = sim_.find_worker(e.token);
+  if (who != nullptr) sim_.check_not_needed(*who);
   if (who != nullptr) sim_.end(*sim_.programs.at(*who), "signal 9 (Killed)", false);
 }
 

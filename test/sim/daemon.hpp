@@ -25,6 +25,7 @@ class daemon final : public receiver {
   const net::node_state& state() const noexcept { return node_; }
   node_store& store() noexcept { return store_; }
   bool joined() const noexcept { return joined_; }
+  bool is_ending() const noexcept { return ending_; }
 
   void received(process_id from, const any_message& what) override;
   void unreachable(process_id peer, const std::string& why) override;

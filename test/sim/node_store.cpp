@@ -275,12 +275,10 @@ void node_store::act(const net::spill_block& e) {
   copy(0, half);
   const bool fails = sim_.w.random.chance(0.02);
   sim_.watch.counted.spills += fails ? 0 : 1;
-  sim_.w.after(sim_.w.random.skewed(100us, 20ms), [this, e, copy, half, fails] {
-    soon([this, e, copy, half, fails] {
-      copy(half, e.size);
-      state_.spilled(sim_.w.now(), e.id, fails ? "no space left on device" : "");
-      carry_out();
-    });
+  after(sim_.w.random.skewed(100us, 20ms), [this, e, copy, half, fails] {
+    copy(half, e.size);
+    state_.spilled(sim_.w.now(), e.id, fails ? "no space left on device" : "");
+    carry_out();
   });
 }
 
@@ -294,12 +292,10 @@ void node_store::act(const net::restore_block& e) {
   };
   const std::uint64_t half = e.size / store_unit / 2 * store_unit;
   copy(0, half);
-  sim_.w.after(sim_.w.random.skewed(100us, 20ms), [this, e, copy, half] {
-    soon([this, e, copy, half] {
-      copy(half, e.size);
-      state_.restored(e.id, "");
-      carry_out();
-    });
+  after(sim_.w.random.skewed(100us, 20ms), [this, e, copy, half] {
+    copy(half, e.size);
+    state_.restored(e.id, "");
+    carry_out();
   });
 }
 

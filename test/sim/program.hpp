@@ -47,6 +47,10 @@ class program final : public receiver, public owner_home {
   const actor_part& actors() const noexcept { return actors_; }
   process_id head() const noexcept override { return head_.id; }
   net::job_id job() const noexcept { return job_; }
+  bool is_leaving() const noexcept { return leaving_; }
+  /// A detached actor needs this worker, or has: what it asks for outlives its job.
+  void outlive_job() noexcept { outlives_job_ = true; }
+  bool outlives_job() const noexcept { return outlives_job_; }
   value_part& values() noexcept { return values_; }
   /// Submits a task that makes or reads a value; the attempts that it had before count.
   std::uint64_t submit_value(const value_order& what, std::int32_t max_retries,
@@ -173,6 +177,7 @@ class program final : public receiver, public owner_home {
   bool registered_ = false;
   bool node_lost_ = false;
   bool leaving_ = false;
+  bool outlives_job_ = false;
   bool may_submit_ = true;
   std::vector<std::string> put_away_;
 

@@ -15,6 +15,7 @@ std::string name_of(process_id id) { return std::to_string(id % 1'000'000); }
 }  // namespace
 
 void program::on(process_id, const net::open_lease& what) {
+  if (what.outlives_job) outlives_job_ = true;
   auto& made = leases_[what.lease] = std::make_shared<lease>();
   made->capacity = std::make_unique<net::lease_capacity>(
       [this, id = what.lease](net::lease_capacity::wish wish) {

@@ -68,6 +68,7 @@ void program::withdraw(std::uint64_t request) {
 
 std::uint64_t program::ask(net::request_lease wanted, requester who) {
   wanted.home = node_;
+  wanted.outlives_job = outlives_job_;
   const process_id first = wanted.group ? head() : node_;
   const net::request_lease& asked = requests_.ask(std::move(wanted), who, first);
   sim_.w.record(lease_asked, id(), asked.request, [&] {

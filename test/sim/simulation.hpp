@@ -98,6 +98,8 @@ class simulation {
   /// A daemon has ended, or is killed; another one takes its place.
   void end(daemon& which);
   bool daemon_lives(process_id node) const { return net.lives(node); }
+  /// Throws when a detached actor that lives needs the worker that its node ends now.
+  void check_not_needed(process_id worker) const;
 
  private:
   void start_node(std::size_t index);
@@ -106,6 +108,8 @@ class simulation {
   void kill_head();
   void check_lives();
   void check_fences();
+  void check_leases();
+  bool is_needed(const program& worker, int depth = 0) const;
   void plan_faults();
   void fault();
   void check();
@@ -122,6 +126,7 @@ class simulation {
   std::map<std::uint64_t, process_id> workers_;  ///< by token
   std::map<std::string, time> lives_twice_;      ///< since when
   std::map<process_id, time> unfenced_;          ///< nodes that are dead to the head, since when
+  std::map<std::string, time> leaseless_;        ///< since when
 
   std::uint64_t last_version_ = 0;
   durable_store store_;
