@@ -292,7 +292,7 @@ void leave_much(const words&) {
   std::cout << "ready " << ::getpid() << ' ' << worker << std::endl;
   troupe::get(busy);
 }
-/// Has an actor on another node, which has one of its own.
+/// Has actors on another node, each of which has one of its own.
 struct service {
   struct helper {
     int own = ::getpid();
@@ -300,25 +300,39 @@ struct service {
         with({.isolation = troupe::isolation::process}).remote<mortal>();
     std::vector<int> pids() { return {own, fetch(of_it.remote<&mortal::host>())}; }
   };
-  troupe::actor_handle<helper> helps = with({.scheduling = troupe::scheduling::node_affinity("n1"),
-                                             .isolation = troupe::isolation::process})
-                                           .remote<helper>();
-  std::vector<int> pids() { return fetch(helps.remote<&helper::pids>()); }
+  std::vector<troupe::actor_handle<helper>> helpers;
+  std::vector<int> grow() {
+    helpers.push_back(with({.scheduling = troupe::scheduling::node_affinity("n1"),
+                            .isolation = troupe::isolation::process})
+                          .remote<helper>());
+    return pids();
+  }
+  std::vector<int> pids() {
+    std::vector<int> all;
+    for (const auto& one : helpers) {
+      for (const int pid : fetch(one.remote<&helper::pids>())) all.push_back(pid);
+    }
+    return all;
+  }
 };
 
-void say_pids(const std::vector<int>& two) {
-  std::cout << "pids " << two.at(0) << ' ' << two.at(1) << std::endl;
+void say_pids(const std::vector<int>& all) {
+  std::cout << "pids";
+  for (const int one : all) std::cout << ' ' << one;
+  std::cout << std::endl;
 }
 
 void leave_service(const words&) {
   const auto made =
       with({.name = "service", .lifetime = troupe::lifetime::detached}).remote<service>();
-  say_pids(fetch(made.remote<&service::pids>()));
+  say_pids(fetch(made.remote<&service::grow>()));
 }
+/// Of another job: those that it had are there, and it gets more.
 void use_service(const words& given) {
   const auto found = troupe::get_actor<service>("service");
   const std::vector<int> before{std::stoi(given.at(0)), std::stoi(given.at(1))};
   CHECK(fetch(found.remote<&service::pids>()) == before);
+  say_pids(fetch(found.remote<&service::grow>()));
 }
 void end_service(const words&) { troupe::kill(troupe::get_actor<service>("service")); }
 
