@@ -130,7 +130,9 @@ void simulation::check_leases() {
       const auto known = leaseless_.find(what);
       const time since = known == leaseless_.end() ? w.now() : known->second;
       without.emplace(what, since);
-      if (w.now() - since > leaseless_for) throw violation(what);
+      // Of a death on another node the head tells.
+      const bool told = head_ != nullptr && w.now() - head_began_ > leaseless_for;
+      if (told && w.now() - since > leaseless_for) throw violation(what);
     }
   };
   for (const auto& [id, one] : programs) {
@@ -154,7 +156,7 @@ bool simulation::is_needed(const program& worker, int depth) const {
                        known->life.host().id == worker.id();
     if (!lives || detached) return lives;
     return !watch.is_declared_dead(id.owner) && !owner->second->is_leaving() &&
-           is_needed(*owner->second, depth + 1);
+           head_->control().is_node(owner->second->node()) && is_needed(*owner->second, depth + 1);
   });
 }
 
