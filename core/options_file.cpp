@@ -12,6 +12,7 @@
 #include <boost/program_options/options_description.hpp>
 #include <boost/program_options/parsers.hpp>
 
+#include "core/descriptor.hpp"
 #include "core/units.hpp"
 
 namespace troupe::core {
@@ -23,24 +24,10 @@ constexpr std::size_t largest_file = 1 << 20;
 constexpr std::string_view blanks = " \t\r";
 constexpr std::string_view line_allowed = "NAME = VALUE; # begins a comment";
 
-class open_file {
- public:
-  explicit open_file(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  open_file(const open_file&) = delete;
-  open_file& operator=(const open_file&) = delete;
-  ~open_file() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 /// The content, or the errno that says why there is none. Also of a pipe, hence not by size.
 std::pair<std::string, int> read_all(const std::string& path) {
-  const open_file file(path);
-  if (file.get() < 0) return {{}, errno};
+  const descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return {{}, errno};
   std::string content;
   char buffer[4096];
   while (content.size() <= largest_file) {

@@ -36,7 +36,7 @@ void lender_link::tell(wire::verb what, loan_id which) noexcept {
 }
 
 wire::answer lender_link::ask_locked(wire::verb what, loan_id which, bool with_pool,
-                                     wire::descriptor* pool) {
+                                     core::descriptor* pool) {
   wire::answer said;
   if (!wire::send_one(socket_.get(), wire::request{what, with_pool ? 1U : 0U, which}) ||
       !wire::receive_one(socket_.get(), said, pool)) {
@@ -46,7 +46,7 @@ wire::answer lender_link::ask_locked(wire::verb what, loan_id which, bool with_p
 }
 
 wire::answer lender_link::ask(wire::verb what, loan_id which, bool with_pool,
-                              wire::descriptor* pool) {
+                              core::descriptor* pool) {
   const std::lock_guard guard(mutex_);
   return ask_locked(what, which, with_pool, pool);
 }

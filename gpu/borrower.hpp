@@ -30,7 +30,7 @@ class lender_link {
   void tell(wire::verb what, loan_id which) noexcept;
   /// Throws `object_lost_error` when the lender has gone or does not know the loan.
   wire::answer ask(wire::verb what, loan_id which, bool with_pool = false,
-                   wire::descriptor* pool = nullptr);
+                   core::descriptor* pool = nullptr);
   void fetch(loan_id which, std::span<std::byte> to);
 
   /// The lender's pools that were opened here, by the device's UUID.
@@ -38,10 +38,10 @@ class lender_link {
   std::mutex pools_mutex;
 
  private:
-  wire::answer ask_locked(wire::verb what, loan_id which, bool with_pool, wire::descriptor* pool);
+  wire::answer ask_locked(wire::verb what, loan_id which, bool with_pool, core::descriptor* pool);
 
   std::mutex mutex_;
-  wire::descriptor socket_;  // guarded by mutex_
+  core::descriptor socket_;  // guarded by mutex_
 };
 
 /// A claimed loan. It is given back with the last who holds it.

@@ -35,7 +35,7 @@ void lender::start() {
   for (int i = 0; i < 4; ++i) secret += "-" + std::to_string(random());
   name_ = "troupe-gpu-" + std::to_string(::getpid()) + secret;
   listener_ = wire::listen_at(name_);
-  wake_ = wire::descriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_) throw std::system_error(errno, std::generic_category(), "eventfd");
   server_ = std::thread([this] { serve(); });
 }
@@ -76,7 +76,7 @@ std::size_t lender::loans() const {
 }
 
 void lender::serve() {
-  std::map<borrower_id, wire::descriptor> borrowers;
+  std::map<borrower_id, core::descriptor> borrowers;
   borrower_id last = 0;
   for (;;) {
     std::vector<pollfd> watched{{wake_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
@@ -93,7 +93,7 @@ void lender::serve() {
       state_.expire(std::chrono::steady_clock::now());
     }
     if (watched[1].revents != 0) {
-      wire::descriptor came(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      core::descriptor came(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (came && wire::same_user(came.get())) borrowers.emplace(++last, std::move(came));
     }
     for (std::size_t i = 2; i < watched.size(); ++i) {
@@ -150,15 +150,15 @@ bool lender::answer(borrower_id who, int socket) {
 
 bool lender::answer_open(int socket, const memory_ptr& what, bool with_pool) {
   wire::answer said{1, 0, what->bytes, {}};
-  wire::descriptor pool;
+  core::descriptor pool;
   try {
     const device_scope current(of_, what->device());
     said.pointer = of_.under().export_pointer(what->address());
-    if (with_pool) pool = wire::descriptor(of_.under().export_pool(what->device()));
+    if (with_pool) pool.reset(of_.under().export_pool(what->device()));
   } catch (const std::exception& error) {
     log::warn("device memory cannot be shared, its content is sent: ", error.what());
     said = {};
-    pool = wire::descriptor();
+    pool.reset();
   }
   return wire::send_one(socket, said, pool.get());
 }

@@ -47,8 +47,8 @@ class lender {
   lending_state state_;                   // guarded by mutex_, as below
   std::map<memory_id, memory_ptr> lent_;  // by address: one number for each memory
   std::string name_;
-  wire::descriptor listener_;
-  wire::descriptor wake_;  ///< an eventfd: there is more to expire, or it ends
+  core::descriptor listener_;
+  core::descriptor wake_;  ///< an eventfd: there is more to expire, or it ends
   bool ending_ = false;
   std::thread server_;
 };

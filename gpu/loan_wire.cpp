@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <system_error>
+#include <utility>
 
 namespace troupe::gpu::wire {
 namespace {
@@ -24,8 +25,8 @@ std::pair<sockaddr_un, socklen_t> address_of(const std::string& name) {
   return {address, static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + length)};
 }
 
-descriptor make_socket() {
-  descriptor made(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+core::descriptor make_socket() {
+  core::descriptor made(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!made) throw std::system_error(errno, std::generic_category(), "socket");
   ::setsockopt(made.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
   ::setsockopt(made.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
@@ -34,12 +35,8 @@ descriptor make_socket() {
 
 }  // namespace
 
-descriptor::~descriptor() {
-  if (number_ >= 0) ::close(number_);
-}
-
-descriptor listen_at(const std::string& name) {
-  descriptor made = make_socket();
+core::descriptor listen_at(const std::string& name) {
+  core::descriptor made = make_socket();
   const auto [address, size] = address_of(name);
   if (::bind(made.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
       ::listen(made.get(), 128) != 0) {
@@ -48,8 +45,8 @@ descriptor listen_at(const std::string& name) {
   return made;
 }
 
-descriptor connect_to(const std::string& name) {
-  descriptor made = make_socket();
+core::descriptor connect_to(const std::string& name) {
+  core::descriptor made = make_socket();
   const auto [address, size] = address_of(name);
   if (::connect(made.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) {
     throw std::system_error(errno, std::generic_category(), "the lender of device memory");
@@ -92,7 +89,7 @@ bool send_all(int socket, std::span<const std::byte> bytes, int passed) noexcept
   return true;
 }
 
-bool receive_all(int socket, std::span<std::byte> bytes, descriptor* passed) noexcept {
+bool receive_all(int socket, std::span<std::byte> bytes, core::descriptor* passed) noexcept {
   while (!bytes.empty()) {
     iovec part{bytes.data(), bytes.size()};
     msghdr message{};
@@ -108,7 +105,7 @@ bool receive_all(int socket, std::span<std::byte> bytes, descriptor* passed) noe
       if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
       int number = -1;
       std::memcpy(&number, CMSG_DATA(at), sizeof(int));
-      descriptor came(number);
+      core::descriptor came(number);
       if (passed != nullptr) *passed = std::move(came);
     }
     bytes = bytes.subspan(static_cast<std::size_t>(got));

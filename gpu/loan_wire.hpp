@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <utility>
 
+#include "core/descriptor.hpp"
 #include "gpu/driver.hpp"
 
 namespace troupe::gpu::wire {
@@ -33,40 +33,24 @@ struct answer {
   pointer_export pointer{};
 };
 
-/// A descriptor of this process; closed when it goes.
-class descriptor {
- public:
-  explicit descriptor(int number = -1) noexcept : number_(number) {}
-  descriptor(descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  descriptor& operator=(descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  ~descriptor();
-  int get() const noexcept { return number_; }
-  explicit operator bool() const noexcept { return number_ >= 0; }
-
- private:
-  int number_;
-};
-
 /// A socket of the abstract namespace that only processes of this user get an answer from; throws
 /// `std::system_error`.
-descriptor listen_at(const std::string& name);
+core::descriptor listen_at(const std::string& name);
 /// Throws `std::system_error` when nobody listens there, or somebody of another user does.
-descriptor connect_to(const std::string& name);
+core::descriptor connect_to(const std::string& name);
 bool same_user(int socket) noexcept;
 
 /// Whole messages. False when the other side is gone or does not read.
 bool send_all(int socket, std::span<const std::byte> bytes, int passed = -1) noexcept;
-bool receive_all(int socket, std::span<std::byte> bytes, descriptor* passed = nullptr) noexcept;
+bool receive_all(int socket, std::span<std::byte> bytes,
+                 core::descriptor* passed = nullptr) noexcept;
 
 template <class T>
 bool send_one(int socket, const T& what, int passed = -1) noexcept {
   return send_all(socket, std::as_bytes(std::span(&what, 1)), passed);
 }
 template <class T>
-bool receive_one(int socket, T& what, descriptor* passed = nullptr) noexcept {
+bool receive_one(int socket, T& what, core::descriptor* passed = nullptr) noexcept {
   return receive_all(socket, std::as_writable_bytes(std::span(&what, 1)), passed);
 }
 

@@ -135,7 +135,7 @@ bool engine::open_by_reference(memory& what) {
   lender_link& link = what.loan_->lender();
   const std::lock_guard guard(link.pools_mutex);
   auto& pool = link.pools[lent.uuid];
-  wire::descriptor came;
+  core::descriptor came;
   const wire::answer said = link.ask(wire::verb::open, lent.number, pool == nullptr, &came);
   if (said.ok == 0 || said.bytes != lent.bytes || (!pool && !came)) return false;
   try {

@@ -14,24 +14,11 @@
 #include <fstream>
 #include <memory>
 
+#include "core/descriptor.hpp"
 #include "net/connection_attempt.hpp"
 
 namespace troupe::net {
 namespace {
-
-class descriptor {
- public:
-  explicit descriptor(int fd) noexcept : fd_(fd) {}
-  descriptor(const descriptor&) = delete;
-  descriptor& operator=(const descriptor&) = delete;
-  ~descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
 
 using address_list = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>;
 
@@ -107,7 +94,7 @@ std::optional<host_and_port> look_up(const host_and_port& address, std::string& 
 }
 
 std::string own_address() {
-  const descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const core::descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   sockaddr_in far{};
   far.sin_family = AF_INET;
   far.sin_port = htons(9);

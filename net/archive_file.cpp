@@ -14,6 +14,7 @@
 #include <memory>
 #include <set>
 #include <span>
+#include <utility>
 
 #include <troupe/error.hpp>
 
@@ -46,30 +47,15 @@ std::vector<std::string> parts_of(const std::string& path) {
   return parts;
 }
 
-class descriptor {
- public:
-  explicit descriptor(int fd = -1) : fd_(fd) {}
-  descriptor(const descriptor&) = delete;
-  descriptor& operator=(const descriptor&) = delete;
-  ~descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
 using archive_ptr = std::unique_ptr<::archive, int (*)(::archive*)>;
 using entry_ptr = std::unique_ptr<::archive_entry, void (*)(::archive_entry*)>;
 
 /// A file without a name, where temporary files lie.
-int nameless_file() {
+core::descriptor nameless_file() {
   const fs::path folder = fs::temp_directory_path();
   std::string pattern = (folder / "troupe-pack-XXXXXX").string();
-  const int fd = ::mkostemp(pattern.data(), O_CLOEXEC);
-  if (fd < 0) fail_by_errno("cannot make a file in " + folder.string());
+  core::descriptor fd(::mkostemp(pattern.data(), O_CLOEXEC));
+  if (!fd) fail_by_errno("cannot make a file in " + folder.string());
   ::unlink(pattern.c_str());
   return fd;
 }
@@ -153,9 +139,9 @@ class packer {
 
  private:
   void add_file(const fs::path& from, ::archive_entry* entry, bool runs) {
-    const descriptor in(::open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    const core::descriptor in(::open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     struct stat facts {};
-    if (in.get() < 0 || ::fstat(in.get(), &facts) != 0) {
+    if (!in || ::fstat(in.get(), &facts) != 0) {
       fail_by_errno("cannot read '" + from.string() + "'");
     }
     const auto size = static_cast<std::uint64_t>(facts.st_size);
@@ -199,13 +185,10 @@ class packer {
 // -- unpacking ------------------------------------------------------------------------------------
 
 /// The folder of an entry, opened name by name: a link on the way is not followed.
-int open_folder_of(int root, const std::vector<std::string>& parts) {
-  int at = ::dup(root);
-  for (std::size_t i = 0; i + 1 < parts.size() && at >= 0; ++i) {
-    const int next =
-        ::openat(at, parts[i].c_str(), O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC);
-    ::close(at);
-    at = next;
+core::descriptor open_folder_of(int root, const std::vector<std::string>& parts) {
+  core::descriptor at(::dup(root));
+  for (std::size_t i = 0; i + 1 < parts.size() && at; ++i) {
+    at.reset(::openat(at.get(), parts[i].c_str(), O_DIRECTORY | O_NOFOLLOW | O_RDONLY | O_CLOEXEC));
   }
   return at;
 }
@@ -226,8 +209,8 @@ class unpacker {
 
   void run() {
     if (::mkdir(folder_.c_str(), 0700) != 0) fail_by_errno("cannot make the folder " + folder_);
-    const descriptor root(::open(folder_.c_str(), O_DIRECTORY | O_RDONLY | O_CLOEXEC));
-    if (root.get() < 0) fail_by_errno("cannot open the folder " + folder_);
+    const core::descriptor root(::open(folder_.c_str(), O_DIRECTORY | O_RDONLY | O_CLOEXEC));
+    if (!root) fail_by_errno("cannot open the folder " + folder_);
     for (std::size_t count = 0;; ++count) {
       ::archive_entry* entry = nullptr;
       const int got = ::archive_read_next_header(archive_.get(), &entry);
@@ -249,8 +232,8 @@ class unpacker {
         std::none_of(parts.begin(), parts.end(),
                      [](const std::string& p) { return p.empty() || p == "." || p == ".."; });
     if (!inside) fail("the package has a file outside of its folder: '" + path + "'");
-    const descriptor folder(open_folder_of(root, parts));
-    if (folder.get() < 0) fail_by_errno("cannot unpack '" + path + "'");
+    const core::descriptor folder = open_folder_of(root, parts);
+    if (!folder) fail_by_errno("cannot unpack '" + path + "'");
     const char* const name = parts.back().c_str();
     const auto type = ::archive_entry_filetype(entry);
     if (::archive_entry_hardlink(entry) != nullptr) {
@@ -267,9 +250,9 @@ class unpacker {
         fail_by_errno("cannot unpack '" + path + "'");
     } else if (type == AE_IFREG) {
       const mode_t mode = (::archive_entry_perm(entry) & S_IXUSR) != 0 ? 0700 : 0600;
-      const descriptor out(
+      const core::descriptor out(
           ::openat(folder.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-      if (out.get() < 0) fail_by_errno("cannot unpack '" + path + "'");
+      if (!out) fail_by_errno("cannot unpack '" + path + "'");
       copy(out.get(), path);
     } else {
       fail("the package has what is neither a file nor a folder nor a link: '" + path + "'");
@@ -328,7 +311,7 @@ bool link_stays_inside(const std::string& path, const std::string& target) {
 }
 
 packed_file pack_environment(const runtime_env& what, std::uint64_t most_bytes) {
-  descriptor out(nameless_file());
+  core::descriptor out = nameless_file();
   packer into(out.get(), most_bytes);
   if (!what.working_dir.empty() || !what.files.empty()) {
     into.folder(packed_work);
@@ -357,7 +340,7 @@ packed_file pack_environment(const runtime_env& what, std::uint64_t most_bytes) 
   ::fstat(out.get(), &facts);
   result.size = static_cast<std::uint64_t>(facts.st_size);
   result.hash = hash_of_file(out.get());
-  result.fd = out.release();
+  result.fd = std::move(out);
   return result;
 }
 

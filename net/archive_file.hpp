@@ -8,6 +8,8 @@
 
 #include <troupe/runtime_env.hpp>
 
+#include "core/descriptor.hpp"
+
 namespace troupe::net {
 
 /// What is in an archive lies in these two folders.
@@ -15,7 +17,7 @@ inline constexpr const char* packed_work = "work";
 inline constexpr const char* packed_libraries = "lib";
 
 struct packed_file {
-  int fd = -1;  ///< of a file without a name; the caller closes it
+  core::descriptor fd;  ///< of a file without a name
   std::string hash;
   std::uint64_t size = 0;
 };

@@ -37,7 +37,7 @@ void limit(int fd, int which, int milliseconds) noexcept {
 
 }  // namespace
 
-bool bulk_socket::take(store_fd fd) {
+bool bulk_socket::take(core::descriptor fd) {
   const std::lock_guard guard(mutex_);
   if (ended_) return false;
   fd_ = std::move(fd);
@@ -79,14 +79,14 @@ void set_bulk_options(int fd) noexcept {
   ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
 }
 
-store_fd listen_for_bulk(const std::string& host, std::uint16_t port) {
+core::descriptor listen_for_bulk(const std::string& host, std::uint16_t port) {
   const std::string where = host_and_port{host, std::to_string(port)}.text();
   std::string why;
   const auto numeric = look_up({host == "*" ? "0.0.0.0" : host, std::to_string(port)}, why);
   const address_list found =
       numeric ? numeric_address(*numeric, AI_PASSIVE) : address_list(nullptr, &::freeaddrinfo);
   if (!found) throw connection_error("can not listen for data at " + where + ": " + why);
-  store_fd fd(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  core::descriptor fd(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int yes = 1;
   if (fd) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   if (!fd || ::bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0 ||
@@ -112,7 +112,7 @@ std::string connect_bulk(bulk_socket& into, const host_and_port& address, int mi
   if (!numeric) return why;
   const address_list found = numeric_address(*numeric, 0);
   if (!found) return "'" + numeric->text() + "' is no address";
-  store_fd fd(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  core::descriptor fd(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return std::strerror(errno);
   set_bulk_options(fd.get());
   limit_sending(fd.get(), milliseconds);  // counts for connect, too

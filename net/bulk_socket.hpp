@@ -6,10 +6,11 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <utility>
 
+#include "core/descriptor.hpp"
 #include "net/address.hpp"
 #include "net/bulk_frame.hpp"
-#include "net/store_socket.hpp"
 
 namespace troupe::net {
 
@@ -20,12 +21,12 @@ inline constexpr std::size_t bulk_piece_bytes = std::size_t{128} << 10;
 class bulk_socket {
  public:
   bulk_socket() = default;
-  explicit bulk_socket(store_fd fd) noexcept : fd_(std::move(fd)) {}
+  explicit bulk_socket(core::descriptor fd) noexcept : fd_(std::move(fd)) {}
 
   /// The descriptor, for the thread that uses it.
   int fd() const noexcept { return fd_.get(); }
   /// Gives it its descriptor. False, and the descriptor is closed, when it was ended before.
-  bool take(store_fd fd);
+  bool take(core::descriptor fd);
   /// Whoever sends, receives or connects returns. The descriptor stays until the end.
   void end() noexcept;
 
@@ -35,8 +36,8 @@ class bulk_socket {
 
  private:
   mutable std::mutex mutex_;
-  store_fd fd_;         // set once, guarded by mutex_ for those who end it
-  bool ended_ = false;  // guarded by mutex_
+  core::descriptor fd_;  // set once, guarded by mutex_ for those who end it
+  bool ended_ = false;   // guarded by mutex_
 };
 
 /// A send or receive that gets no byte on in so long a time fails; 0: never.
@@ -46,7 +47,7 @@ void limit_receiving(int fd, int milliseconds) noexcept;
 void set_bulk_options(int fd) noexcept;
 
 /// Listens at that host and port. Throws `connection_error` that names both and the cause.
-store_fd listen_for_bulk(const std::string& host, std::uint16_t port);
+core::descriptor listen_for_bulk(const std::string& host, std::uint16_t port);
 std::uint16_t port_of_socket(int fd) noexcept;
 /// A socket for an address, and its connection: why there is none, or nothing. `into` can be ended
 /// meanwhile.

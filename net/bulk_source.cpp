@@ -24,6 +24,7 @@
 #include <troupe/error.hpp>
 #include <troupe/log.hpp>
 
+#include "core/descriptor.hpp"
 #include "core/fault.hpp"
 #include "net/bulk_socket.hpp"
 #include "net/knocking.hpp"
@@ -41,12 +42,12 @@ constexpr std::size_t most_queued = 256;
 /// A reader that takes nothing for so long is given up: it asks again by the link.
 constexpr int send_within_ms = 10'000;
 
-store_fd make_wake() { return store_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
-void wake(const store_fd& fd) {
+core::descriptor make_wake() { return core::descriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+void wake(const core::descriptor& fd) {
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t ignored = ::write(fd.get(), &one, sizeof one);
 }
-void sleep_well(const store_fd& fd) {
+void sleep_well(const core::descriptor& fd) {
   std::uint64_t ignored = 0;
   [[maybe_unused]] const ssize_t got = ::read(fd.get(), &ignored, sizeof ignored);
 }
@@ -111,7 +112,7 @@ class bulk_source::implementation {
     clock::time_point until;
   };
   struct stranger {
-    store_fd fd;
+    core::descriptor fd;
     std::string address;
     clock::time_point until;
     std::array<std::byte, bulk_hello_bytes> said{};
@@ -125,7 +126,7 @@ class bulk_source::implementation {
 
   /// A connection that stands, and its thread.
   struct channel {
-    channel(std::uint64_t its_number, const bulk_key& key, store_fd fd)
+    channel(std::uint64_t its_number, const bulk_key& key, core::descriptor fd)
         : number(its_number),
           socket(std::move(fd)),
           wake_fd(make_wake()),
@@ -207,7 +208,7 @@ class bulk_source::implementation {
 
     const std::uint64_t number;
     bulk_socket socket;
-    store_fd wake_fd;
+    core::descriptor wake_fd;
     bulk_cipher cipher;
     std::vector<std::byte> buffer{bulk_header_bytes + bulk_piece_bytes + bulk_tag_bytes};
     std::mutex mutex;
@@ -265,7 +266,7 @@ class bulk_source::implementation {
   }
 
   void accept() {
-    store_fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    core::descriptor fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) {
       // Without descriptors a pause, or this thread would turn in a circle.
       if (errno == EMFILE || errno == ENFILE) ::usleep(100'000);
@@ -325,9 +326,9 @@ class bulk_source::implementation {
     strangers_.erase(who);
   }
 
-  store_fd listener_;
+  core::descriptor listener_;
   const std::uint16_t port_;
-  store_fd wake_;
+  core::descriptor wake_;
   std::atomic<std::uint64_t> refused_{0};
 
   std::mutex mutex_;

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -36,15 +35,11 @@ connection_attempt::connection_attempt(const std::string& path) {
   begin(reinterpret_cast<const sockaddr*>(&address), sizeof address);
 }
 
-connection_attempt::~connection_attempt() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 void connection_attempt::begin(const sockaddr* address, unsigned size) {
-  fd_ = ::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd_ < 0) {
+  fd_.reset(::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd_) {
     result_ = result::failed;
-  } else if (::connect(fd_, address, size) == 0) {
+  } else if (::connect(fd_.get(), address, size) == 0) {
     conclude(0);
   } else if (errno != EINPROGRESS && errno != EINTR) {
     conclude(errno);
@@ -64,11 +59,11 @@ connection_attempt::result connection_attempt::wait(time deadline) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - now).count();
     patience = static_cast<int>(std::min<std::int64_t>(left, std::numeric_limits<int>::max()));
   }
-  pollfd connected{fd_, POLLOUT, 0};
+  pollfd connected{fd_.get(), POLLOUT, 0};
   if (::poll(&connected, 1, patience) > 0) {
     int error = 0;
     socklen_t size = sizeof error;
-    ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
+    ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
     conclude(error);
   }
   return result_;

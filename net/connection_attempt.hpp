@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "core/descriptor.hpp"
 #include "net/address.hpp"
 
 struct sockaddr;
@@ -26,22 +27,19 @@ class connection_attempt {
   explicit connection_attempt(const host_and_port& numeric);
   /// At a unix socket.
   explicit connection_attempt(const std::string& path);
-  ~connection_attempt();
-  connection_attempt(const connection_attempt&) = delete;
-  connection_attempt& operator=(const connection_attempt&) = delete;
 
   /// What is known until now.
   result look() { return wait(time::min()); }
   /// Waits until it is known, or the deadline.
   result wait(time deadline);
   /// Of the connection, when it is made; it does not block.
-  int descriptor() const noexcept { return fd_; }
+  int descriptor() const noexcept { return fd_.get(); }
 
  private:
   void begin(const sockaddr* address, unsigned size);
   void conclude(int error);
 
-  int fd_ = -1;
+  core::descriptor fd_;
   result result_ = result::pending;
 };
 

@@ -59,7 +59,7 @@ endpoint::implementation::implementation(endpoint_options options, endpoint_hand
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       grace_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)) {
-  if (epoll_.get() < 0 || wake_.get() < 0 || grace_.get() < 0) {
+  if (!epoll_ || !wake_ || !grace_) {
     throw connection_error("no descriptors are left; raise the limit of open files (ulimit -n)");
   }
   if (options_.max_message_bytes < least_frame_bytes) {

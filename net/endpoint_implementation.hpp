@@ -23,6 +23,7 @@
 
 #include <troupe/log.hpp>
 
+#include "core/descriptor.hpp"
 #include "core/idle_work.hpp"
 #include "core/timer_heap.hpp"
 #include "net/address.hpp"
@@ -34,20 +35,6 @@
 #include "net/zmq_socket.hpp"
 
 namespace troupe::net {
-
-/// A file descriptor that is closed at the end.
-class owned_descriptor {
- public:
-  owned_descriptor() = default;
-  explicit owned_descriptor(int fd) noexcept : fd_(fd) {}
-  owned_descriptor(const owned_descriptor&) = delete;
-  owned_descriptor& operator=(const owned_descriptor&) = delete;
-  ~owned_descriptor();
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_ = -1;
-};
 
 /// One thread receives from two listeners (unix socket, TCP), hands messages over, opens and closes
 /// links, and runs timers. Others reach it by the inbox. It sleeps in epoll and has no reason to
@@ -240,9 +227,9 @@ class endpoint::implementation final : public core::idle_work {
   static inline thread_local const implementation* own_ = nullptr;
 
   // The endpoint's thread's.
-  owned_descriptor epoll_;
-  owned_descriptor wake_;
-  owned_descriptor grace_;       ///< a timer: until then a guest may take a free turn
+  core::descriptor epoll_;
+  core::descriptor wake_;
+  core::descriptor grace_;       ///< a timer: until then a guest may take a free turn
   zmq_socket listener_watcher_;  ///< closed after what it watches
   listening local_;
   listening remote_;

@@ -40,10 +40,6 @@ void make_own_folder(const std::string& path) {
 
 }  // namespace
 
-owned_descriptor::~owned_descriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 void endpoint::implementation::listen_locally() {
   char name[32];
   std::snprintf(name, sizeof name, "%016llx", static_cast<unsigned long long>(self_.id));
@@ -108,8 +104,8 @@ void endpoint::implementation::listen_remotely() {
 /// Ends a connection that libzmq has accepted: it has no call for that. Its descriptor may belong
 /// to something else by now, so what is ended is what has the other side's address.
 void endpoint::implementation::cut(const connection_watch::open_connection& which) {
-  const owned_descriptor own(::fcntl(which.descriptor, F_DUPFD_CLOEXEC, 0));
-  if (own.get() >= 0 && !which.address.empty() && remote_of(own.get()) == which.address) {
+  const core::descriptor own(::fcntl(which.descriptor, F_DUPFD_CLOEXEC, 0));
+  if (own && !which.address.empty() && remote_of(own.get()) == which.address) {
     ::shutdown(own.get(), SHUT_RDWR);
   }
 }

@@ -72,9 +72,9 @@ env_spec environments::make(const runtime_env& wanted) {
     made.libraries.push_back(std::filesystem::path(library).filename().string());
   }
   if (made.has_folder || !made.libraries.empty()) {
-    const packed_file packed = pack_environment(wanted, most_bytes_);
+    packed_file packed = pack_environment(wanted, most_bytes_);
     made.package = {packed.hash, packed.size};
-    shelf_.put(packed.hash, packed.fd);
+    shelf_.put(packed.hash, std::move(packed.fd));
   }
   // Each part with its length: two environments with the same id are the same.
   content_hasher hasher;

@@ -11,7 +11,9 @@
 #include <fstream>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
+#include "core/descriptor.hpp"
 #include "core/environment.hpp"
 #include "net/cluster_address.hpp"
 #include "net/content_hash.hpp"
@@ -53,9 +55,9 @@ executable_file describe_file(int fd) {
 
 void describe_executable(register_process& of, package_shelf& shelf) {
   // Not by its path: that may hold another file by now, or none.
-  const int fd = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-  of.executable_file = describe_file(fd);
-  shelf.put(of.executable_file.what.hash, fd);
+  core::descriptor file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+  of.executable_file = describe_file(file.get());
+  shelf.put(of.executable_file.what.hash, std::move(file));
 }
 
 std::string prepare_worker() {

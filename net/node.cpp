@@ -17,6 +17,7 @@
 #include <troupe/error.hpp>
 #include <troupe/log.hpp>
 
+#include "core/descriptor.hpp"
 #include "core/fault.hpp"
 #include "net/address.hpp"
 #include "net/demand.hpp"
@@ -58,8 +59,8 @@ class node::implementation final : public endpoint_handler, public worker_watche
 
   /// What may throw; apart from the constructor, so that the destructor takes back what was begun.
   void open() {
-    ended_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (ended_fd_ < 0) throw std::system_error(errno, std::generic_category(), "no eventfd");
+    ended_fd_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!ended_fd_) throw std::system_error(errno, std::generic_category(), "no eventfd");
     endpoint_options wanted;
     wanted.session_dir = options_.session_dir;
     wanted.listen_address = is_head_ ? any_port(options_.listen_address) : options_.listen_address;
@@ -126,13 +127,12 @@ class node::implementation final : public endpoint_handler, public worker_watche
       if (own_head_ && finished_ && failure_.empty()) own_head_->forget_cluster();
       own_head_.reset();
     }
-    if (ended_fd_ >= 0) ::close(ended_fd_);
   }
 
   const peer& self() const noexcept { return self_; }
   const std::string& head() const noexcept { return head_; }
   const peer* own_head() const noexcept { return own_head_ ? &own_head_->self() : nullptr; }
-  int ended_fd() const noexcept { return ended_fd_; }
+  int ended_fd() const noexcept { return ended_fd_.get(); }
   std::string failure() const {
     const std::lock_guard guard(failure_mutex_);
     return failure_;
@@ -625,7 +625,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
 
   void tell_ended() const {
     const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t ignored = ::write(ended_fd_, &one, sizeof(one));
+    [[maybe_unused]] const ssize_t ignored = ::write(ended_fd_.get(), &one, sizeof(one));
   }
 
   const node_options options_;
@@ -640,7 +640,7 @@ class node::implementation final : public endpoint_handler, public worker_watche
   const bool is_head_;
   peer self_;
   std::string head_;
-  int ended_fd_ = -1;
+  core::descriptor ended_fd_;
   std::promise<std::string> joined_;
   mutable std::mutex failure_mutex_;
   std::string failure_;  // guarded by failure_mutex_

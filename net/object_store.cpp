@@ -60,9 +60,9 @@ object_store::implementation::implementation(object_store_options options, endpo
     source_ = std::make_unique<bulk_source>(options_.bulk_host, *options_.bulk_port);
   }
   listener_ = listen_for_store(options_.socket_path);
-  epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+  epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
   watch(listener_.get(), 0);
-  watch(shared_->wake_fd, 1);
+  watch(shared_->wake_fd.get(), 1);
   use_ = measured_ = measure();
   thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
@@ -75,7 +75,6 @@ object_store::implementation::~implementation() {
     const std::lock_guard guard(shared_->mutex);
     shared_->closed = true;
   }
-  ::close(epoll_);
   ::unlink(options_.socket_path.c_str());
 }
 
@@ -114,7 +113,7 @@ void object_store::implementation::watch(int fd, std::uint64_t token) const {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = token;
-  ::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
 }
 
 void object_store::implementation::run(const std::stop_token& stop) {
@@ -122,7 +121,7 @@ void object_store::implementation::run(const std::stop_token& stop) {
   auto next_tick = clock::now();
   const auto wants_ticks = [this] { return state_.wants_ticks() || bulk_.wants_ticks(); };
   while (!stop.stop_requested()) {
-    const int n = ::epoll_wait(epoll_, events, 64, wants_ticks() ? tick_ms : -1);
+    const int n = ::epoll_wait(epoll_.get(), events, 64, wants_ticks() ? tick_ms : -1);
     for (int i = 0; i < n; ++i) {
       const std::uint64_t token = events[i].data.u64;
       if (token == 0) {
@@ -152,7 +151,7 @@ void object_store::implementation::run(const std::stop_token& stop) {
 
 void object_store::implementation::take_inbox() {
   std::uint64_t ignored = 0;
-  [[maybe_unused]] const ssize_t got = ::read(shared_->wake_fd, &ignored, sizeof(ignored));
+  [[maybe_unused]] const ssize_t got = ::read(shared_->wake_fd.get(), &ignored, sizeof(ignored));
   std::vector<function> work;
   {
     const std::lock_guard guard(shared_->mutex);

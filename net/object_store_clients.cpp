@@ -19,7 +19,7 @@ constexpr std::size_t most_connections = 10'000;
 }  // namespace
 
 void object_store::implementation::accept_all() {
-  while (store_fd fd = accept_own(listener_)) {
+  while (core::descriptor fd = accept_own(listener_)) {
     if (connections_.size() >= most_connections) {
       log::warn("the object store refused a connection: there are ", connections_.size());
       continue;

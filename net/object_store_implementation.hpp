@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/descriptor.hpp"
 #include "net/bounded_set.hpp"
 #include "net/bulk_sink.hpp"
 #include "net/bulk_source.hpp"
@@ -43,7 +44,7 @@ class object_store::implementation {
 
  private:
   struct connection {
-    store_fd fd;
+    core::descriptor fd;
     process_id process = 0;
     bool first = false;       ///< lives as long as its process
     store_ticket ticket = 0;  ///< of the request that is not answered
@@ -130,8 +131,8 @@ class object_store::implementation {
   pull_state pulls_;
   spread_state spread_;
   bulk_state bulk_;
-  store_fd listener_;
-  int epoll_ = -1;
+  core::descriptor listener_;
+  core::descriptor epoll_;
   std::map<std::uint64_t, connection> connections_;
   std::uint64_t last_token_ = 1;
   store_ticket last_ticket_ = 0;

@@ -34,20 +34,16 @@ message read_piece(int fd, const package_wanted& what) {
   return result;
 }
 
-package_shelf::~package_shelf() {
-  for (const auto& [hash, fd] : files_) ::close(fd);
-}
-
-void package_shelf::put(const std::string& hash, int fd) {
+void package_shelf::put(const std::string& hash, core::descriptor file) {
   const std::lock_guard guard(mutex_);
-  if (!files_.emplace(hash, fd).second) ::close(fd);
+  files_.try_emplace(hash, std::move(file));
 }
 
 void package_shelf::on(endpoint& net, process_id from, const package_wanted& what) const {
   const std::lock_guard guard(mutex_);
   const auto at = files_.find(what.hash);
   net.send(from, at == files_.end() ? refuse_piece(what, "the program does not have it")
-                                    : read_piece(at->second, what));
+                                    : read_piece(at->second.get(), what));
 }
 
 }  // namespace troupe::net

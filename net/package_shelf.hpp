@@ -5,6 +5,7 @@
 #include <mutex>
 #include <string>
 
+#include "core/descriptor.hpp"
 #include "net/endpoint.hpp"
 #include "net/messages.hpp"
 
@@ -21,18 +22,12 @@ message refuse_piece(const package_wanted& what, std::string why);
 /// Thread-safe.
 class package_shelf {
  public:
-  package_shelf() = default;
-  ~package_shelf();
-  package_shelf(const package_shelf&) = delete;
-  package_shelf& operator=(const package_shelf&) = delete;
-
-  /// Takes the descriptor over.
-  void put(const std::string& hash, int fd);
+  void put(const std::string& hash, core::descriptor file);
   void on(endpoint& net, process_id from, const package_wanted& what) const;
 
  private:
   mutable std::mutex mutex_;
-  std::map<std::string, int> files_;  // guarded by mutex_
+  std::map<std::string, core::descriptor> files_;  // guarded by mutex_
 };
 
 }  // namespace troupe::net

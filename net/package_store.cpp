@@ -18,6 +18,7 @@
 
 #include <troupe/log.hpp>
 
+#include "core/descriptor.hpp"
 #include "net/archive_file.hpp"
 #include "net/content_hash.hpp"
 #include "net/pack.hpp"
@@ -33,16 +34,9 @@ constexpr const char* unpacked = ".d";
 /// What keeps packages without being a worker; workers' tokens are drawn elsewhere.
 constexpr std::uint64_t kept_ticket = 1;
 
-struct opened {
-  explicit opened(const std::string& path, int flags, mode_t mode = 0)
-      : fd(::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, mode)) {}
-  ~opened() {
-    if (fd >= 0) ::close(fd);
-  }
-  opened(const opened&) = delete;
-  opened& operator=(const opened&) = delete;
-  int fd;
-};
+core::descriptor open_file(const std::string& path, int flags, mode_t mode = 0) {
+  return core::descriptor(::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, mode));
+}
 
 void remove_all(const std::string& path) {
   std::error_code none;
@@ -167,9 +161,9 @@ void package_store::prepare(std::uint64_t ticket, const register_process& progra
         in_place = same_file(facts, file.identity);
       }
       if (!in_place && static_cast<std::uint64_t>(facts.st_size) == file.what.size) {
-        const opened at(path, O_RDONLY);
+        const core::descriptor at = open_file(path, O_RDONLY);
         try {
-          in_place = at.fd >= 0 && hash_of_file(at.fd) == file.what.hash;
+          in_place = at && hash_of_file(at.get()) == file.what.hash;
         } catch (const std::system_error&) {
           // What cannot be read cannot be run.
         }
@@ -235,9 +229,9 @@ void package_store::on(process_id from, const package_wanted& what) {
     net_.send(from, refuse_piece(what, "the head does not have it"));
     return;
   }
-  const opened file(path_of(what.hash), O_RDONLY);
-  net_.send(from, file.fd < 0 ? refuse_piece(what, "the head cannot read it")
-                              : read_piece(file.fd, what));
+  const core::descriptor file = open_file(path_of(what.hash), O_RDONLY);
+  net_.send(from,
+            file ? read_piece(file.get(), what) : refuse_piece(what, "the head cannot read it"));
 }
 
 void package_store::on(process_id from, const package_piece& what, const message& carrier) {
@@ -248,11 +242,11 @@ void package_store::on(process_id from, const package_piece& what, const message
     disk_->run([this, alive = alive_, hash = what.hash, offset = what.offset,
                 bytes = carrier.attachments.front()] {
       std::string failed;
-      const opened file(path_of(hash) + partial, O_WRONLY);
+      const core::descriptor file = open_file(path_of(hash) + partial, O_WRONLY);
       for (std::size_t done = 0; done < bytes.size() && failed.empty();) {
         const auto rest = bytes.bytes().subspan(done);
         const ssize_t put =
-            ::pwrite(file.fd, rest.data(), rest.size(), static_cast<off_t>(offset + done));
+            ::pwrite(file.get(), rest.data(), rest.size(), static_cast<off_t>(offset + done));
         if (put < 0 && errno == EINTR) continue;
         if (put <= 0) {
           failed = "it cannot be written to " + options_.folder + ": " + std::strerror(errno);
@@ -287,16 +281,16 @@ namespace {
 std::string put_in_place(const std::string& path, const std::string& hash, std::uint64_t most) {
   const std::string from = path + partial;
   {
-    const opened file(from, O_RDONLY);
-    if (file.fd < 0) return std::string("it cannot be read again: ") + std::strerror(errno);
-    if (hash_of_file(file.fd) != hash) return "its content is not what its name says";
+    const core::descriptor file = open_file(from, O_RDONLY);
+    if (!file) return std::string("it cannot be read again: ") + std::strerror(errno);
+    if (hash_of_file(file.get()) != hash) return "its content is not what its name says";
     unsigned char magic[4] = {};
-    const bool is_archive = ::pread(file.fd, magic, sizeof(magic), 0) == sizeof(magic) &&
+    const bool is_archive = ::pread(file.get(), magic, sizeof(magic), 0) == sizeof(magic) &&
                             std::memcmp(magic, "\x28\xb5\x2f\xfd", 4) == 0;
     if (is_archive) {
       remove_all(path + unpacked);
       try {
-        unpack_environment(file.fd, path + unpacked + partial, most);
+        unpack_environment(file.get(), path + unpacked + partial, most);
       } catch (...) {
         remove_all(path + unpacked + partial);
         throw;
@@ -325,8 +319,8 @@ void package_store::carry_out() {
     } else if (const auto* const begin = std::get_if<begin_file>(&effect)) {
       disk_->run([path = path_of(begin->hash) + partial] {
         ::unlink(path.c_str());
-        const opened made(path, O_WRONLY | O_CREAT | O_EXCL, 0700);
-        if (made.fd < 0) log::warn("cannot make ", path, ": ", std::strerror(errno));
+        const core::descriptor made = open_file(path, O_WRONLY | O_CREAT | O_EXCL, 0700);
+        if (!made) log::warn("cannot make ", path, ": ", std::strerror(errno));
       });
     } else if (const auto* const end = std::get_if<finish_file>(&effect)) {
       disk_->run([this, alive = alive_, hash = end->hash] {

@@ -25,35 +25,14 @@ rotating_file::rotating_file(std::string path, rotation bounds)
   open();
 }
 
-rotating_file::rotating_file(rotating_file&& other) noexcept
-    : path_(std::move(other.path_)),
-      bounds_(other.bounds_),
-      bytes_(other.bytes_),
-      fd_(std::exchange(other.fd_, -1)) {}
-
-rotating_file& rotating_file::operator=(rotating_file&& other) noexcept {
-  close();
-  path_ = std::move(other.path_);
-  bounds_ = other.bounds_;
-  bytes_ = other.bytes_;
-  fd_ = std::exchange(other.fd_, -1);
-  return *this;
-}
-
-rotating_file::~rotating_file() { close(); }
-
-void rotating_file::close() noexcept {
-  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-}
-
 void rotating_file::open() {
-  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (fd_ < 0) {
+  fd_.reset(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  if (!fd_) {
     log::warn("cannot write ", path_, ": ", std::strerror(errno));
     return;
   }
   struct stat facts {};
-  bytes_ = ::fstat(fd_, &facts) == 0 ? static_cast<std::uint64_t>(facts.st_size) : 0;
+  bytes_ = ::fstat(fd_.get(), &facts) == 0 ? static_cast<std::uint64_t>(facts.st_size) : 0;
 }
 
 void rotating_file::rotate() {
@@ -69,10 +48,10 @@ void rotating_file::rotate() {
 }
 
 void rotating_file::write(std::string_view bytes) {
-  if (fd_ < 0) return;
+  if (!fd_) return;
   if (bytes_ > 0 && bytes_ + bytes.size() > bounds_.max_bytes) rotate();
-  while (!bytes.empty() && fd_ >= 0) {
-    const ssize_t put = ::write(fd_, bytes.data(), bytes.size());
+  while (!bytes.empty() && fd_) {
+    const ssize_t put = ::write(fd_.get(), bytes.data(), bytes.size());
     if (put < 0 && errno == EINTR) continue;
     if (put <= 0) return;
     bytes_ += static_cast<std::uint64_t>(put);

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/descriptor.hpp"
+
 namespace troupe::net {
 
 struct rotation {
@@ -19,13 +21,10 @@ class rotating_file {
   rotating_file() = default;
   /// Logs a warning when it cannot be opened; then it takes everything and keeps nothing.
   rotating_file(std::string path, rotation bounds);
-  rotating_file(rotating_file&& other) noexcept;
-  rotating_file& operator=(rotating_file&& other) noexcept;
-  ~rotating_file();
 
   /// What a full disk does not take is left out.
   void write(std::string_view bytes);
-  void close() noexcept;
+  void close() noexcept { fd_.reset(); }
 
  private:
   void open();
@@ -34,7 +33,7 @@ class rotating_file {
   std::string path_;
   rotation bounds_;
   std::uint64_t bytes_ = 0;
-  int fd_ = -1;
+  core::descriptor fd_;
 };
 
 /// Removes `path` and its predecessors.

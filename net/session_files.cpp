@@ -29,21 +29,6 @@ constexpr std::size_t key_characters = 40;
 
 std::string last_error() { return std::strerror(errno); }
 
-class file_handle {
- public:
-  explicit file_handle(int fd) : fd_(fd) {}
-  ~file_handle() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  file_handle(const file_handle&) = delete;
-  file_handle& operator=(const file_handle&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
-
 /// The file's bytes, up to the bound; errno says why when there are none.
 std::optional<std::string> read_small_file(int fd) {
   std::string text(most_file_bytes + 1, '\0');
@@ -66,7 +51,7 @@ std::optional<std::string> read_small_file(int fd) {
 void write_whole(const std::string& path, const std::string& text) {
   const std::string next = path + ".new";
   ::unlink(next.c_str());
-  const file_handle file(::open(next.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  const core::descriptor file(::open(next.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   bool done = file.get() >= 0;
   for (std::size_t at = 0; done && at < text.size();) {
     const ssize_t put = ::write(file.get(), text.data() + at, text.size() - at);
@@ -140,9 +125,9 @@ std::string session_base() {
 
 std::optional<node_file> read_node_file(const std::string& session_dir, std::string& why) {
   const std::string path = session_dir + "/node.json";
-  const file_handle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const core::descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::optional<std::string> text;
-  if (file.get() >= 0) text = read_small_file(file.get());
+  if (file) text = read_small_file(file.get());
   if (!text) {
     why = "cannot read " + path + ": " + last_error();
     return std::nullopt;
@@ -198,8 +183,8 @@ void write_node_file(const node_file& file) {
 
 bool node_runs(const std::string& session_dir) {
   const std::string path = session_dir + "/node.lock";
-  const file_handle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  return file.get() >= 0 && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  const core::descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  return file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 std::vector<node_file> running_nodes(const std::string& base) {
@@ -233,9 +218,9 @@ std::optional<node_file> current_node(const std::string& base) {
 // -- keys -----------------------------------------------------------------------------------------
 
 std::string read_cluster_key(const std::string& path) {
-  const file_handle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const core::descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat info {};
-  if (file.get() < 0 || ::fstat(file.get(), &info) != 0) {
+  if (!file || ::fstat(file.get(), &info) != 0) {
     throw connection_error("cannot read the cluster key " + path + ": " + last_error());
   }
   // A group may read what a container platform mounts for it: that is root's file, not the user's.
@@ -276,23 +261,22 @@ session_folder::session_folder(const std::string& base, const std::string& name)
   make_private_folder(path_);
   make_private_folder(path_ + "/logs");
   const std::string lock_path = path_ + "/node.lock";
-  file_handle lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (lock.get() < 0) throw connection_error("cannot open " + lock_path + ": " + last_error());
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    const std::string pid = read_small_file(lock.get()).value_or("");
+  lock_.reset(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock_) throw connection_error("cannot open " + lock_path + ": " + last_error());
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    const std::string pid = read_small_file(lock_.get()).value_or("");
     throw connection_error("node '" + name + "' runs on this machine already" +
                            (pid.empty() ? "" : " (pid " + pid + ")") +
                            "; stop it by `troupe stop --node-name " + name +
                            "`, or choose another --node-name");
   }
   const std::string pid = std::to_string(::getpid());
-  if (::ftruncate(lock.get(), 0) != 0 ||
-      ::pwrite(lock.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
+  if (::ftruncate(lock_.get(), 0) != 0 ||
+      ::pwrite(lock_.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
     throw connection_error("cannot write " + lock_path + ": " + last_error());
   }
   // Of a daemon that was killed.
   remove_leftovers(path_);
-  lock_ = lock.release();
 }
 
 session_folder::~session_folder() {
@@ -300,7 +284,6 @@ session_folder::~session_folder() {
   std::error_code none;
   const fs::path link = fs::path(base_) / "current";
   if (fs::read_symlink(link, none) == fs::path(path_)) fs::remove(link, none);
-  ::close(lock_);
 }
 
 void session_folder::become_current() {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/descriptor.hpp"
 #include "net/ids.hpp"
 
 namespace troupe::net {
@@ -69,7 +70,7 @@ class session_folder {
  private:
   std::string base_;
   std::string path_;
-  int lock_ = -1;
+  core::descriptor lock_;
 };
 
 /// Throws `connection_error` when the text cannot name a node: it names a folder, too.

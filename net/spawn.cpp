@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 namespace troupe::net {
 namespace {
@@ -28,20 +29,14 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
 }
 
 struct pipe_ends {
-  int read = -1;
-  int write = -1;
+  core::descriptor read;
+  core::descriptor write;
   bool open() {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return false;
-    read = ends[0];
-    write = ends[1];
+    read.reset(ends[0]);
+    write.reset(ends[1]);
     return true;
-  }
-  void close_read() { close_end(read); }
-  void close_write() { close_end(write); }
-  static void close_end(int& fd) {
-    if (fd >= 0) ::close(fd);
-    fd = -1;
   }
 };
 
@@ -76,7 +71,9 @@ struct pipe_ends {
 
 }  // namespace
 
-int open_pidfd(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
+core::descriptor open_pidfd(pid_t pid) {
+  return core::descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+}
 
 spawned spawn(const std::string& executable, const std::vector<std::string>& arguments,
               const std::vector<std::string>& environment, const std::string& working_dir) {
@@ -86,11 +83,7 @@ spawned spawn(const std::string& executable, const std::vector<std::string>& arg
   pipe_ends out, err, report;
   const auto give_up = [&](const std::string& what) {
     result.error = what + ": " + std::strerror(errno);
-    for (pipe_ends* p : {&out, &err, &report}) {
-      p->close_read();
-      p->close_write();
-    }
-    return result;
+    return std::move(result);
   };
   if (!out.open() || !err.open() || !report.open()) return give_up("no pipe");
 
@@ -98,18 +91,18 @@ spawned spawn(const std::string& executable, const std::vector<std::string>& arg
   const pid_t pid = ::fork();
   if (pid < 0) return give_up("no new process");
   if (pid == 0) {
-    become(executable.c_str(), argv.data(), envp.data(), working_dir.c_str(), out.write, err.write,
-           report.write, parent);
+    become(executable.c_str(), argv.data(), envp.data(), working_dir.c_str(), out.write.get(),
+           err.write.get(), report.write.get(), parent);
   }
   ::setpgid(pid, pid);  // Also here: a kill of the group must find it from now on.
-  out.close_write();
-  err.close_write();
-  report.close_write();
+  out.write.reset();
+  err.write.reset();
+  report.write.reset();
 
   start_error failure{};
   ssize_t got = 0;
   do {
-    got = ::read(report.read, &failure, sizeof(failure));
+    got = ::read(report.read.get(), &failure, sizeof(failure));
   } while (got < 0 && errno == EINTR);
   if (got == sizeof(failure)) {
     ::waitpid(pid, nullptr, 0);
@@ -117,19 +110,19 @@ spawned spawn(const std::string& executable, const std::vector<std::string>& arg
     return give_up(failure.at == step::folder ? "cannot enter the folder " + working_dir
                                               : "cannot run " + executable);
   }
-  report.close_read();
+  report.read.reset();
 
   result.pidfd = open_pidfd(pid);
-  if (result.pidfd < 0) {
+  if (!result.pidfd) {
     ::kill(-pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
     return give_up("cannot watch the process");
   }
   result.pid = pid;
-  result.out = out.read;
-  result.err = err.read;
-  ::fcntl(result.out, F_SETFL, O_NONBLOCK);
-  ::fcntl(result.err, F_SETFL, O_NONBLOCK);
+  result.out = std::move(out.read);
+  result.err = std::move(err.read);
+  ::fcntl(result.out.get(), F_SETFL, O_NONBLOCK);
+  ::fcntl(result.err.get(), F_SETFL, O_NONBLOCK);
   return result;
 }
 

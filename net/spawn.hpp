@@ -6,14 +6,16 @@
 #include <string>
 #include <vector>
 
+#include "core/descriptor.hpp"
+
 namespace troupe::net {
 
 struct spawned {
   pid_t pid = -1;
-  int pidfd = -1;
-  int out = -1;       ///< reads its stdout; does not block
-  int err = -1;       ///< reads its stderr; does not block
-  std::string error;  ///< why it could not be started; then nothing of the above is there
+  core::descriptor pidfd;
+  core::descriptor out;  ///< reads its stdout; does not block
+  core::descriptor err;  ///< reads its stderr; does not block
+  std::string error;     ///< why it could not be started; then nothing of the above is there
 };
 
 /// The process leads a group of its own, reads /dev/null, inherits no other descriptor, and gets
@@ -21,6 +23,6 @@ struct spawned {
 spawned spawn(const std::string& executable, const std::vector<std::string>& arguments,
               const std::vector<std::string>& environment, const std::string& working_dir);
 
-int open_pidfd(pid_t pid);
+core::descriptor open_pidfd(pid_t pid);
 
 }  // namespace troupe::net

@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 
+#include "core/descriptor.hpp"
+
 namespace troupe::net {
 
 /// A file without a name: nothing of it is left when its node ends, however that happens.
@@ -14,9 +16,6 @@ class spill_file {
  public:
   /// Throws `connection_error` that names the folder when no file can be written there.
   explicit spill_file(const std::string& folder);
-  ~spill_file();
-  spill_file(const spill_file&) = delete;
-  spill_file& operator=(const spill_file&) = delete;
 
   /// The error's text; empty when all went well.
   std::string write(std::uint64_t offset, std::span<const std::byte> bytes) const;
@@ -25,7 +24,7 @@ class spill_file {
   void discard(std::uint64_t offset, std::uint64_t size) const noexcept;
 
  private:
-  int fd_ = -1;
+  core::descriptor fd_;
 };
 
 }  // namespace troupe::net

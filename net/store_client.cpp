@@ -34,12 +34,12 @@ store_client::store_client(std::string path, process_id self, std::function<void
   hello.what = store_request::kind::hello;
   hello.process = self_;
   store_reply answer;
-  store_fd memory;
+  core::descriptor memory;
   if (!send_request(first_, hello) || !receive_reply(first_, greeting_ms, answer, &memory) ||
       !memory) {
     throw connection_error("the node's object store at " + path_ + " does not answer");
   }
-  region_ = std::make_unique<store_region>(memory.release(), answer.size);
+  region_ = std::make_unique<store_region>(std::move(memory), answer.size);
 }
 
 std::shared_ptr<store_client> store_client::connect(const std::string& path, process_id self,
@@ -47,16 +47,16 @@ std::shared_ptr<store_client> store_client::connect(const std::string& path, pro
   return std::shared_ptr<store_client>(new store_client(path, self, std::move(on_gone)));
 }
 
-store_fd store_client::take_connection() {
+core::descriptor store_client::take_connection() {
   {
     const std::lock_guard guard(mutex_);
     if (!idle_.empty()) {
-      store_fd last = std::move(idle_.back());
+      core::descriptor last = std::move(idle_.back());
       idle_.pop_back();
       return last;
     }
   }
-  store_fd fresh = connect_to_store(path_);
+  core::descriptor fresh = connect_to_store(path_);
   store_request join;
   join.what = store_request::kind::join;
   join.process = self_;
@@ -64,7 +64,7 @@ store_fd store_client::take_connection() {
   return fresh;
 }
 
-void store_client::keep_connection(store_fd connection) {
+void store_client::keep_connection(core::descriptor connection) {
   const std::lock_guard guard(mutex_);
   if (idle_.size() < most_idle) idle_.push_back(std::move(connection));
 }
@@ -79,7 +79,7 @@ store_reply store_client::ask(const store_request& what, const detail::deadline&
 }
 
 store_reply store_client::exchange(const store_request& what, const detail::deadline& until) {
-  store_fd connection = take_connection();
+  core::descriptor connection = take_connection();
   if (!send_request(connection, what)) throw store_gone_error();
   store_reply reply;
   given_up why = given_up::no;

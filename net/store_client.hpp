@@ -11,6 +11,7 @@
 
 #include <troupe/detail/waiting.hpp>
 
+#include "core/descriptor.hpp"
 #include "net/ids.hpp"
 #include "net/store_region.hpp"
 #include "net/store_socket.hpp"
@@ -47,8 +48,8 @@ class store_client : public std::enable_shared_from_this<store_client> {
 
  private:
   store_client(std::string path, process_id self, std::function<void()> on_gone);
-  store_fd take_connection();
-  void keep_connection(store_fd connection);
+  core::descriptor take_connection();
+  void keep_connection(core::descriptor connection);
   store_reply ask(const store_request& what, const detail::deadline& until);
   store_reply exchange(const store_request& what, const detail::deadline& until);
   void tell(store_request what) noexcept;
@@ -56,10 +57,10 @@ class store_client : public std::enable_shared_from_this<store_client> {
   const std::string path_;
   const process_id self_;
   const std::function<void()> on_gone_;
-  store_fd first_;
+  core::descriptor first_;
   std::unique_ptr<store_region> region_;
   std::mutex mutex_;
-  std::vector<store_fd> idle_;  // guarded by mutex_
+  std::vector<core::descriptor> idle_;  // guarded by mutex_
 };
 
 }  // namespace troupe::net

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/descriptor.hpp"
 #include "net/store_region.hpp"
 
 namespace troupe::net {
@@ -21,7 +22,6 @@ namespace troupe::net {
 struct store_shared {
   explicit store_shared(std::uint64_t bytes)
       : region(bytes), wake_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-  ~store_shared() { ::close(wake_fd); }
 
   void post(std::function<void()> f) {
     {
@@ -34,11 +34,11 @@ struct store_shared {
   }
   void wake() const {
     const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t ignored = ::write(wake_fd, &one, sizeof(one));
+    [[maybe_unused]] const ssize_t ignored = ::write(wake_fd.get(), &one, sizeof(one));
   }
 
   store_region region;
-  const int wake_fd;
+  const core::descriptor wake_fd;
   std::mutex mutex;
   std::vector<std::function<void()>> inbox;  // guarded by mutex, as `closed`
   bool closed = false;

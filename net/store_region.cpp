@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include <troupe/error.hpp>
 #include <troupe/log.hpp>
@@ -19,9 +20,9 @@ namespace troupe::net {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& what, std::uint64_t bytes, int error) {
-  throw connection_error(what + " of " + std::to_string(bytes) + " bytes for the object store (" +
-                         std::strerror(error) +
+[[noreturn]] void refuse(const char* what, std::uint64_t bytes, int error) {
+  throw connection_error(std::string(what) + " of " + std::to_string(bytes) +
+                         " bytes for the object store (" + std::strerror(error) +
                          "): start the node with a smaller --object-store-memory, or let the "
                          "process use more memory (ulimit -v, the container's limits)");
 }
@@ -29,56 +30,44 @@ namespace {
 }  // namespace
 
 store_region::store_region(std::uint64_t bytes) : bytes_(bytes) {
-  fd_ = ::memfd_create("troupe-store", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (fd_ < 0) refuse("cannot make the shared memory", bytes, errno);
-  if (::ftruncate(fd_, static_cast<off_t>(bytes)) != 0) {
-    const int error = errno;
-    close();
-    refuse("cannot make the shared memory", bytes, error);
+  fd_.reset(::memfd_create("troupe-store", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd_ || ::ftruncate(fd_.get(), static_cast<off_t>(bytes)) != 0) {
+    refuse("cannot make the shared memory", bytes, errno);
   }
-  ::fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+  ::fcntl(fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
   map();
 }
 
-store_region::store_region(int fd, std::uint64_t bytes) : fd_(fd), bytes_(bytes) {
+store_region::store_region(core::descriptor fd, std::uint64_t bytes)
+    : fd_(std::move(fd)), bytes_(bytes) {
   struct stat info {};
-  if (::fstat(fd_, &info) != 0 || static_cast<std::uint64_t>(info.st_size) != bytes) {
-    close();
+  if (::fstat(fd_.get(), &info) != 0 || static_cast<std::uint64_t>(info.st_size) != bytes) {
     throw connection_error("the node's object store is not of the size that the node said");
   }
   map();
 }
 
-store_region::~store_region() { close(); }
+store_region::~store_region() {
+  ::munmap(write_, bytes_);
+  ::munmap(const_cast<std::byte*>(read_), bytes_);
+}
 
 void store_region::map() {
   void* const writing =
-      ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd_, 0);
-  if (writing == MAP_FAILED) {
+      ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd_.get(), 0);
+  if (writing == MAP_FAILED) refuse("cannot map the shared memory", bytes_, errno);
+  void* const reading =
+      ::mmap(nullptr, bytes_, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd_.get(), 0);
+  if (reading == MAP_FAILED) {
     const int error = errno;
-    close();
+    ::munmap(writing, bytes_);
     refuse("cannot map the shared memory", bytes_, error);
   }
   write_ = static_cast<std::byte*>(writing);
-  void* const reading = ::mmap(nullptr, bytes_, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd_, 0);
-  if (reading == MAP_FAILED) {
-    const int error = errno;
-    close();
-    refuse("cannot map the shared memory", bytes_, error);
-  }
   read_ = static_cast<const std::byte*>(reading);
   // A child of the user's has no use for them, and its fork is quicker.
   ::madvise(writing, bytes_, MADV_DONTFORK);
   ::madvise(reading, bytes_, MADV_DONTFORK);
-}
-
-void store_region::close() noexcept {
-  if (write_ != nullptr) ::munmap(write_, bytes_);
-  if (read_ != nullptr) ::munmap(const_cast<std::byte*>(read_), bytes_);
-  if (fd_ >= 0) ::close(fd_);
-  write_ = nullptr;
-  read_ = nullptr;
-  fd_ = -1;
 }
 
 bool store_region::contains(const void* address) const noexcept {

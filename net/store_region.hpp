@@ -8,6 +8,8 @@
 #include <span>
 #include <thread>
 
+#include "core/descriptor.hpp"
+
 namespace troupe::net {
 
 /// An anonymous file in memory and this process's mappings of it. The file cannot be resized, so no
@@ -19,13 +21,13 @@ class store_region {
  public:
   /// Makes one. Throws `connection_error` that says what is missing.
   explicit store_region(std::uint64_t bytes);
-  /// Maps one that the node handed over; takes over the descriptor. Throws `connection_error`.
-  store_region(int fd, std::uint64_t bytes);
+  /// Maps one that the node handed over. Throws `connection_error`.
+  store_region(core::descriptor fd, std::uint64_t bytes);
   ~store_region();
   store_region(const store_region&) = delete;
   store_region& operator=(const store_region&) = delete;
 
-  int fd() const noexcept { return fd_; }
+  int fd() const noexcept { return fd_.get(); }
   std::uint64_t size() const noexcept { return bytes_; }
   /// Requires that the block lies inside.
   std::span<std::byte> writable(std::uint64_t offset, std::uint64_t size) const noexcept {
@@ -39,9 +41,8 @@ class store_region {
 
  private:
   void map();
-  void close() noexcept;
 
-  int fd_ = -1;
+  core::descriptor fd_;
   std::uint64_t bytes_ = 0;
   std::byte* write_ = nullptr;
   const std::byte* read_ = nullptr;

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <troupe/archive.hpp>
 #include <troupe/error.hpp>
@@ -29,8 +30,8 @@ sockaddr_un address_of(const std::string& path) {
   return address;
 }
 
-store_fd new_socket() {
-  store_fd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+core::descriptor new_socket() {
+  core::descriptor fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd)
     throw connection_error(std::string("no socket for the object store: ") + std::strerror(errno));
   return fd;
@@ -38,13 +39,9 @@ store_fd new_socket() {
 
 }  // namespace
 
-store_fd::~store_fd() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-store_fd listen_for_store(const std::string& path) {
+core::descriptor listen_for_store(const std::string& path) {
   const sockaddr_un address = address_of(path);
-  store_fd fd = new_socket();
+  core::descriptor fd = new_socket();
   ::unlink(path.c_str());
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
       ::chmod(path.c_str(), 0600) != 0 || ::listen(fd.get(), 1024) != 0) {
@@ -54,11 +51,11 @@ store_fd listen_for_store(const std::string& path) {
   return fd;
 }
 
-store_fd accept_own(const store_fd& listener) {
+core::descriptor accept_own(const core::descriptor& listener) {
   for (;;) {
     pollfd ready{listener.get(), POLLIN, 0};
     if (::poll(&ready, 1, 0) <= 0) return {};
-    store_fd fd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    core::descriptor fd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!fd) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       log::warn("the object store cannot accept a connection: ", std::strerror(errno));
@@ -74,15 +71,15 @@ store_fd accept_own(const store_fd& listener) {
   }
 }
 
-std::int64_t peer_pid(const store_fd& connection) {
+std::int64_t peer_pid(const core::descriptor& connection) {
   ucred who{};
   socklen_t size = sizeof(who);
   return ::getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 ? who.pid : 0;
 }
 
-store_fd connect_to_store(const std::string& path) {
+core::descriptor connect_to_store(const std::string& path) {
   const sockaddr_un address = address_of(path);
-  store_fd fd = new_socket();
+  core::descriptor fd = new_socket();
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     if (errno == ECONNREFUSED) throw store_gone_error();
     throw connection_error("cannot reach the node's object store at " + path + ": " +
@@ -91,7 +88,7 @@ store_fd connect_to_store(const std::string& path) {
   return fd;
 }
 
-bool send_reply(const store_fd& to, const store_reply& what, int passed) {
+bool send_reply(const core::descriptor& to, const store_reply& what, int passed) {
   const detail::encoded bytes = detail::encode(store_reply(what));
   iovec part{const_cast<std::byte*>(bytes.inline_bytes.data()), bytes.inline_bytes.size()};
   msghdr header{};
@@ -110,7 +107,7 @@ bool send_reply(const store_fd& to, const store_reply& what, int passed) {
   return ::sendmsg(to.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
 }
 
-bool send_request(const store_fd& to, const store_request& what) {
+bool send_request(const core::descriptor& to, const store_request& what) {
   const detail::encoded bytes = detail::encode(store_request(what));
   for (;;) {
     if (::send(to.get(), bytes.inline_bytes.data(), bytes.inline_bytes.size(), MSG_NOSIGNAL) >= 0) {
@@ -120,7 +117,8 @@ bool send_request(const store_fd& to, const store_request& what) {
   }
 }
 
-bool receive_reply(const store_fd& from, int milliseconds, store_reply& what, store_fd* passed) {
+bool receive_reply(const core::descriptor& from, int milliseconds, store_reply& what,
+                   core::descriptor* passed) {
   pollfd ready{from.get(), POLLIN, 0};
   const int n = ::poll(&ready, 1, milliseconds);
   if (n == 0 || (n < 0 && errno == EINTR)) return false;
@@ -138,7 +136,7 @@ bool receive_reply(const store_fd& from, int milliseconds, store_reply& what, st
     if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
     int fd = -1;
     std::memcpy(&fd, CMSG_DATA(at), sizeof(int));
-    store_fd came(fd);
+    core::descriptor came(fd);
     if (passed != nullptr) *passed = std::move(came);
   }
   what = detail::decode<store_reply>({buffer, static_cast<std::size_t>(got)});

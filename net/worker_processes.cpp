@@ -21,6 +21,7 @@
 
 #include <troupe/log.hpp>
 
+#include "core/descriptor.hpp"
 #include "net/spawn.hpp"
 
 namespace troupe::net {
@@ -60,20 +61,19 @@ class worker_processes::implementation {
  public:
   implementation(worker_logs logs, worker_watcher& watcher)
       : logs_(std::move(logs)), watcher_(watcher), old_logs_(logs_in(logs_.folder)) {
-    poll_ = ::epoll_create1(EPOLL_CLOEXEC);
-    wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (poll_ < 0 || wake_ < 0) {
+    poll_.reset(::epoll_create1(EPOLL_CLOEXEC));
+    core::descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!poll_ || !wake) {
       throw std::system_error(errno, std::generic_category(), "cannot watch worker processes");
     }
-    add(wake_, [this] { run_commands(); });
+    wake_ = wake.get();
+    add(std::move(wake), [this] { run_commands(); });
     thread_ = std::thread([this] { loop(); });
   }
 
   ~implementation() {
     post([this] { ending_ = true; });
     thread_.join();
-    ::close(poll_);
-    ::close(wake_);
   }
 
   void post(std::function<void()> command) {
@@ -88,7 +88,7 @@ class worker_processes::implementation {
   // -- on the thread ------------------------------------------------------------------------------
 
   void start(const worker_program& program) {
-    const spawned made =
+    spawned made =
         spawn(program.executable, program.arguments, program.environment, program.working_dir);
     if (made.pid < 0) {
       watcher_.exited({program.token, 0, "it could not be started: " + made.error, false, {}});
@@ -97,13 +97,12 @@ class worker_processes::implementation {
     worker& added = workers_[program.token];
     added.token = program.token;
     added.pid = made.pid;
-    added.pidfd = made.pidfd;
-    added.streams[0] = open_stream(made.out, made.pid, ".out");
-    added.streams[1] = open_stream(made.err, made.pid, ".err");
-    for (std::size_t i = 0; i < 2; ++i) {
-      add(added.streams[i].pipe, [this, &added, i] { read_some(added, i); });
-    }
-    add(added.pidfd, [this, &added] { reap(added); });
+    added.pidfd = made.pidfd.get();
+    added.streams[0] = open_stream(made.out.get(), made.pid, ".out");
+    added.streams[1] = open_stream(made.err.get(), made.pid, ".err");
+    add(std::move(made.out), [this, &added] { read_some(added, 0); });
+    add(std::move(made.err), [this, &added] { read_some(added, 1); });
+    add(std::move(made.pidfd), [this, &added] { reap(added); });
   }
 
   void kill(std::uint64_t token) {
@@ -112,13 +111,14 @@ class worker_processes::implementation {
   }
 
   void watch_driver(process_id process, std::int64_t pid) {
-    const int fd = open_pidfd(static_cast<pid_t>(pid));
-    if (fd < 0) {
+    core::descriptor running = open_pidfd(static_cast<pid_t>(pid));
+    if (!running) {
       // Only when it is gone; otherwise its link tells.
       if (errno == ESRCH) watcher_.driver_ended(process);
       return;
     }
-    add(fd, [this, fd, process] {
+    const int fd = running.get();
+    add(std::move(running), [this, fd, process] {
       remove(fd);
       watcher_.driver_ended(process);
     });
@@ -140,6 +140,7 @@ class worker_processes::implementation {
   struct handler {
     std::uint32_t life = 0;
     std::function<void()> ready;
+    core::descriptor watched;  ///< closed with its handler
   };
 
   std::string log_of(pid_t pid) const { return logs_.folder + "/worker-" + std::to_string(pid); }
@@ -173,22 +174,22 @@ class worker_processes::implementation {
     watcher_.printed(of.token, of.pid, which == 1, std::move(lines));
   }
 
-  void add(int fd, std::function<void()> ready) {
+  void add(core::descriptor watched, std::function<void()> ready) {
+    const int fd = watched.get();
     // Descriptors are used again: an event of one that was closed must not reach its successor.
     const std::uint32_t life = ++lives_;
-    handlers_[fd] = {life, std::move(ready)};
+    handlers_[fd] = {life, std::move(ready), std::move(watched)};
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = (std::uint64_t{life} << 32) | static_cast<std::uint32_t>(fd);
-    if (::epoll_ctl(poll_, EPOLL_CTL_ADD, fd, &event) != 0) {
+    if (::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
       log::error("cannot watch a worker process: ", std::strerror(errno));
     }
   }
 
   void remove(int fd) {
-    ::epoll_ctl(poll_, EPOLL_CTL_DEL, fd, nullptr);
+    ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, fd, nullptr);
     handlers_.erase(fd);
-    ::close(fd);
   }
 
   /// False when there is nothing more now.
@@ -254,7 +255,8 @@ class worker_processes::implementation {
   void loop() {
     std::array<epoll_event, 64> events;
     while (!ending_) {
-      const int count = ::epoll_wait(poll_, events.data(), static_cast<int>(events.size()), -1);
+      const int count =
+          ::epoll_wait(poll_.get(), events.data(), static_cast<int>(events.size()), -1);
       for (int i = 0; i < count; ++i) {
         // One handler may remove the descriptor of a later event.
         const std::uint64_t key = events[static_cast<std::size_t>(i)].data.u64;
@@ -268,16 +270,13 @@ class worker_processes::implementation {
       ::kill(-w.pid, SIGKILL);
       ::waitpid(w.pid, nullptr, 0);
     }
-    for (const auto& [fd, unused] : handlers_) {
-      if (fd != wake_) ::close(fd);
-    }
   }
 
   const worker_logs logs_;
   worker_watcher& watcher_;
   std::deque<std::string> old_logs_;  // oldest first; of the thread
-  int poll_ = -1;
-  int wake_ = -1;
+  core::descriptor poll_;
+  int wake_ = -1;  // its handler has it
   std::mutex mutex_;
   std::deque<std::function<void()>> commands_;  // guarded by mutex_
   std::map<std::uint64_t, worker> workers_;     // from here on: of the thread

@@ -332,7 +332,6 @@ struct spawned_driver {
   ~spawned_driver() {
     ::kill(process.pid, SIGKILL);
     ::waitpid(process.pid, nullptr, 0);
-    for (const int fd : {process.pidfd, process.out, process.err}) ::close(fd);
   }
   spawned_driver(const spawned_driver&) = delete;
   spawned_driver& operator=(const spawned_driver&) = delete;

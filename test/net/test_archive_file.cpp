@@ -66,13 +66,12 @@ TEST_CASE("the same files give the same package, wherever and whenever they were
   const packed_file first = pack_environment({.working_dir = a / "data"}, most);
   const packed_file second = pack_environment({.working_dir = b / "data"}, most);
   CHECK(first.hash == second.hash);
-  unpack_environment(first.fd, a / "out", most);
+  unpack_environment(first.fd.get(), a / "out", most);
   CHECK(a.read("out/work/x") == "one");
   CHECK(a.read("out/work/link") == "two");
   b.write("data/x", "other");
   const packed_file third = pack_environment({.working_dir = b / "data"}, most);
   CHECK(third.hash != first.hash);
-  for (const packed_file* p : {&first, &second, &third}) ::close(p->fd);
 }
 
 TEST_CASE("a package never leaves its folder") {
@@ -124,6 +123,5 @@ TEST_CASE("what is no package, or unpacks to too much, is refused") {
   folder.write("data/zeros", std::string(100'000, '\0'));
   const packed_file packed = pack_environment({.working_dir = folder / "data"}, most);
   CHECK(packed.size < 10'000);
-  CHECK_THROWS_AS(unpack_environment(packed.fd, folder / "b", 99'999), runtime_env_error);
-  ::close(packed.fd);
+  CHECK_THROWS_AS(unpack_environment(packed.fd.get(), folder / "b", 99'999), runtime_env_error);
 }

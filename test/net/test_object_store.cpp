@@ -210,13 +210,13 @@ TEST_CASE("a connection that says what cannot be read is closed, and harms nobod
   node_part node;
   const auto client = store_client::connect(node.path(), 100);
   for (const std::size_t size : {1, 7, 100, 3'000}) {
-    const store_fd stranger = connect_to_store(node.path());
+    const auto stranger = connect_to_store(node.path());
     const std::vector<char> noise(size, '\x7f');
     REQUIRE(::send(stranger.get(), noise.data(), noise.size(), MSG_NOSIGNAL) > 0);
     store_reply reply;
     CHECK_THROWS_AS(receive_reply(stranger, 10'000, reply), troupe::connection_error);
   }
-  const store_fd nobody = connect_to_store(node.path());  // asks before it says who it is
+  const auto nobody = connect_to_store(node.path());  // asks before it says who it is
   store_request request;
   request.what = store_request::kind::create;
   request.size = mib;
