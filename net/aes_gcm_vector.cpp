@@ -47,8 +47,6 @@ class vectors final : public aes_gcm {
     ::OPENSSL_cleanse(&key_, sizeof key_);
     ::OPENSSL_cleanse(&frame_, sizeof frame_);
   }
-  vectors(const vectors&) = delete;
-  vectors& operator=(const vectors&) = delete;
 
   void begin(const nonce& number, std::span<const std::byte> header) override {
     functions_.gcm256_init(&key_, &frame_, raw(number.data()), raw(header.data()), header.size());

@@ -2,8 +2,6 @@
 
 #include <openssl/rand.h>
 
-#include <utility>
-
 #include <troupe/error.hpp>
 
 namespace troupe::net {
@@ -24,10 +22,7 @@ bulk_key draw_bulk_key() {
 }
 
 bulk_cipher::bulk_cipher(const bulk_key& key, direction way, use how)
-    : bulk_cipher(way, make_aes_gcm(key, how)) {}
-
-bulk_cipher::bulk_cipher(direction way, std::unique_ptr<aes_gcm> by)
-    : way_(way), by_(std::move(by)) {}
+    : way_(way), by_(make_aes_gcm(key, how)) {}
 
 void bulk_cipher::begin(std::span<const std::byte> header) {
   if (frames_ == most_frames) {

@@ -28,7 +28,6 @@ class bulk_cipher {
   using use = aes_gcm::use;
 
   bulk_cipher(const bulk_key& key, direction way, use how);
-  bulk_cipher(direction way, std::unique_ptr<aes_gcm> by);
 
   /// The next frame, whose header the tag shall cover.
   void begin(std::span<const std::byte> header);
