@@ -70,6 +70,13 @@ class game {
 
  private:
   void wrong(std::string what) { result_.wrong.push_back(std::move(what)); }
+  /// What the cluster says now: what waits where is gone when the program has ended.
+  void keep_status() const {
+    try {
+      std::ofstream(folder_ + "/status.json") << rig_.status().dump(2);
+    } catch (const std::exception&) {  // there is no head
+    }
+  }
   double since_strike(std::int64_t time) const {
     return static_cast<double>(time - struck_) / 1'000'000'000;
   }
@@ -115,6 +122,7 @@ class game {
       result_.recovered = since_strike(time);
     } else if (kind == "violation" || kind == "thrown") {
       wrong(line);
+      keep_status();
     } else if (kind != "hosts" && kind != "ready" && kind != "works" && kind != "ok") {
       result_.detail += "; said: " + line;
     }
