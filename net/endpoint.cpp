@@ -97,8 +97,9 @@ void endpoint::implementation::learn(const peer& other) {
       link = std::make_shared<peer_link>(self_, other, chunk_bytes_, counters_);
     } else if (other.epoch > link->epoch()) {
       earlier = link;
-    } else if (other.epoch == link->epoch() && link->ended()) {
-      link->revive(other);
+    } else if (link->ended()) {
+      // Who tells of an earlier life of it wants it tried again, too.
+      link->revive(other.epoch == link->epoch() ? other : link->where());
     }
   }
   if (!earlier) return;

@@ -87,6 +87,28 @@ TEST_CASE("an address of an earlier life leads to the one that is now") {
   REQUIRE(second.heard.wait(a.id(), 1));
 }
 
+TEST_CASE("a life that was given up is tried again by who knows an earlier one") {
+  const temp_folder session;
+  endpoint_options impatient;
+  impatient.connect_timeout = 100ms;
+  test_process a(session, impatient);
+  peer early;
+  {
+    const test_process first(session, life(1));
+    early = first.endpoint.self();
+  }
+  peer now = early;
+  now.epoch = 2;
+  a.endpoint.learn(now);
+  REQUIRE(a.endpoint.send(head, numbered(1)));
+  CHECK_FALSE(a.heard.wait_unreachable(head).empty());
+  test_process second(session, life(2));
+  a.endpoint.learn(early);
+  REQUIRE(a.endpoint.send(head, numbered(2)));
+  REQUIRE(second.heard.wait(a.id(), 1));
+  CHECK(number_of(second.heard.taken(a.id())[0]) == 2);
+}
+
 TEST_CASE(
     "who knows an address alone finds the process in front, or the head when it asks for it") {
   const temp_folder session;
