@@ -85,7 +85,13 @@ class sentinels {
  public:
   explicit sentinels(const std::vector<std::string>& nodes) {
     for (const std::string& node : nodes) {
-      while (!place(node)) std::this_thread::sleep_for(10ms);
+      const auto actor =
+          with({.scheduling = troupe::scheduling::node_affinity(node)}).remote<sentinel>();
+      say("sentinel " + node + ' ' + std::to_string(fetch(actor.remote<&sentinel::pid>())));
+      actors_.push_back(actor);
+      watches_.push_back(troupe::on_exit(actor, [node](const troupe::exit_info& end) {
+        say("noticed " + node + ' ' + std::to_string(chaos::now()) + ' ' + end.message);
+      }));
     }
   }
 
@@ -94,24 +100,6 @@ class sentinels {
   }
 
  private:
-  /// False when the program's node has not heard yet of a node that has just joined.
-  bool place(const std::string& node) {
-    const auto actor =
-        with({.scheduling = troupe::scheduling::node_affinity(node)}).remote<sentinel>();
-    try {
-      const std::int64_t pid = fetch(actor.remote<&sentinel::pid>());
-      say("sentinel " + node + ' ' + std::to_string(pid));
-    } catch (const troupe::actor_died_error& e) {
-      if (std::string(e.what()).find("there is no node") == std::string::npos) throw;
-      return false;
-    }
-    actors_.push_back(actor);
-    watches_.push_back(troupe::on_exit(actor, [node](const troupe::exit_info& end) {
-      say("noticed " + node + ' ' + std::to_string(chaos::now()) + ' ' + end.message);
-    }));
-    return true;
-  }
-
   std::vector<troupe::actor_handle<sentinel>> actors_;
   std::vector<troupe::monitor> watches_;
 };
