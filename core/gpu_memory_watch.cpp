@@ -10,10 +10,14 @@ namespace troupe {
 
 namespace {
 
+// These two are never destroyed: arrays may outlive main, and a task may call std::exit while
+// others run.
 std::mutex mutex;
-std::function<void()> watcher;                        // guarded by mutex
+std::function<void()>& watcher() {  // guarded by mutex
+  static auto& told = *new std::function<void()>;
+  return told;
+}
 std::deque<detail::gpu_memory_counter>& counters() {  // guarded by mutex
-  // Never destroyed: arrays may outlive main.
   static auto& all = *new std::deque<detail::gpu_memory_counter>;
   return all;
 }
@@ -23,7 +27,7 @@ std::atomic<bool> news{false};
 void changed() noexcept {
   if (news.load() || news.exchange(true)) return;
   const std::lock_guard guard(mutex);
-  if (watcher) watcher();
+  if (watcher()) watcher()();
 }
 
 }  // namespace
@@ -58,9 +62,9 @@ namespace core {
 
 void watch_gpu_memory(std::function<void()> told) {
   const std::lock_guard guard(mutex);
-  watcher = std::move(told);
+  watcher() = std::move(told);
   // What there is already is told, too.
-  if (watcher && news.load()) watcher();
+  if (watcher() && news.load()) watcher()();
 }
 
 std::vector<gpu_memory> gpu_memory_now() {
