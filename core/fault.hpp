@@ -26,6 +26,7 @@ inline constexpr auto fault_points = std::to_array<fault_point>({
     {"link.duplicate", "a batch is sent twice"},
     {"link.lost_batch", "a batch is not sent, as if it had been lost on its way"},
     {"link.lost_ack", "an acknowledgement is not sent"},
+    {"link.held_up_after_hello", "some time passes between the first word and what follows it"},
     {"link.cut_after_send", "a connection is cut when something was just sent, and made again"},
     {"link.tiny_buffer", "each message is a batch of its own, in frames of a kilobyte"},
     {"endpoint.held_up_at_leaving",

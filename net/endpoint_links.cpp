@@ -247,6 +247,10 @@ void endpoint::implementation::handle_event(const link_ptr& link, const connecti
       link->failed_handshakes = 0;
       link->came_up(record_);
       pump(link);
+      // What waited for the connection is looked after from now on; and its sending may have
+      // consumed the signal of an answer to the hello, such as that another life is there now.
+      if (!watching_.exchange(true)) watch_unacknowledged();
+      read_answers(link);
       break;
     case what::disconnected:
       link->went_down();

@@ -1,6 +1,8 @@
 #include "net/peer_link.hpp"
 
+#include <chrono>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "core/fault.hpp"
@@ -12,6 +14,8 @@ namespace {
 constexpr int pump_rounds = 4;
 /// With the fault of that name.
 constexpr std::size_t tiny_chunk_bytes = 1024;
+/// With the fault of that name: long enough for an answer.
+constexpr std::chrono::milliseconds hold_up{20};
 }  // namespace
 
 peer_link::peer_link(const peer& self, peer other, std::size_t chunk_bytes, link_counters& counters)
@@ -133,6 +137,7 @@ void peer_link::came_up(std::span<const std::byte> record) {
   batch_header h = header(batch_flag::hello);
   h.first = h.base;
   up_.store(socket_.send(h, record));
+  if (TROUPE_FAULT("link.held_up_after_hello")) std::this_thread::sleep_for(hold_up);
   send_again_locked();
   flush_locked();
 }

@@ -1,10 +1,12 @@
 // Processes that begin again under their id, as the head does.
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
 
+#include "test/support/armed_faults.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/endpoints.hpp"
 
@@ -43,6 +45,25 @@ TEST_CASE("a process that begins again under its id is reached, and its peers ar
   REQUIRE(got.size() == 1);
   CHECK(number_of(got[0]) == 3);
   CHECK(a.heard.times_unreachable(head) == 0);
+}
+
+TEST_CASE("a new life is noticed although what is sent to it took the signal of its answer") {
+  const temp_folder session;
+  auto first = std::make_unique<test_process>(session, life(1));
+  test_process a(session);
+  a.endpoint.learn(first->endpoint.self());
+  REQUIRE(a.endpoint.send(head, numbered(1)));
+  REQUIRE(first->heard.wait(a.id(), 1));
+  first.reset();
+  REQUIRE(eventually([&] { return !a.endpoint.is_connected(head); }));
+  REQUIRE(a.endpoint.send(head, numbered(2)));
+  // Until nobody looks after it any more, since the link is down.
+  std::promise<void> later;
+  a.endpoint.post_at(std::chrono::steady_clock::now() + 500ms, [&] { later.set_value(); });
+  later.get_future().wait();
+  const armed_faults held_up("link.held_up_after_hello=always");
+  const test_process second(session, life(2));
+  CHECK(a.heard.wait_renewed(head, 1) == std::vector<std::uint32_t>{2});
 }
 
 TEST_CASE("the first word of a new life tells of it, and is heard from its first message on") {
